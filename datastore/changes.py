@@ -1,0 +1,190 @@
+"""Changes: MongoDB's change stream read as events, in commit order, and the one reader's lease and watermark.
+
+A write is its own announcement: nothing else has to happen after it for its event to be seen, however the writer dies.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from datastore import ids
+from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure
+
+# What a resume token that fell off the oplog gives: ChangeStreamHistoryLost, ChangeStreamFatalError.
+_HISTORY_LOST = {286, 280}
+# How long one look at an idle stream waits in the server.
+_AWAIT_MS = 500
+
+Token = dict[str, Any]
+
+
+class EventName(StrEnum):
+    """What happened."""
+
+    TWEET_POSTED = "TweetPosted"
+    TWEET_DELETED = "TweetDeleted"
+    USER_FOLLOWED = "UserFollowed"
+    USER_UNFOLLOWED = "UserUnfollowed"
+    HEARTBEAT = "Heartbeat"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Ids only. `bucket` is the author's, in [0, 1024): events of one author keep their order.
+
+    TweetPosted, TweetDeleted: subject_id is the tweet. UserFollowed, UserUnfollowed: subject_id is the author,
+    other_id the follower. Heartbeat: subject_id is a number that grows; it goes to every partition.
+    """
+
+    name: EventName
+    bucket: int
+    subject_id: int
+    other_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An event and the token that resumes right behind it."""
+
+    event: Event
+    token: Token
+
+
+class HistoryLostError(Exception):
+    """The resume token is older than the oplog: what lies between is gone from the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to relay. `fence` grows with every new holder: a write with an old one is refused."""
+
+    fence: int
+    token: Token | None
+    start: Any
+
+
+# Imported documents raise no events; neither does a counter that moves. A tombstone is an update that sets deleted_at.
+_PIPELINE: list[Doc] = [
+    {
+        "$match": {
+            "$or": [
+                {"ns.coll": "tweets", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
+                {
+                    "ns.coll": "tweets",
+                    "operationType": "update",
+                    "updateDescription.updatedFields.deleted_at": {"$exists": True},
+                },
+                {"ns.coll": "follows", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
+                {"ns.coll": "follows", "operationType": "delete"},
+                {"ns.coll": "system", "documentKey._id": "heartbeat"},
+            ]
+        }
+    },
+    {"$project": {"operationType": 1, "ns.coll": 1, "documentKey": 1, "updateDescription.updatedFields.beat": 1}},
+]
+
+
+class Changes:
+    """The stream of what happened, for one reader at a time."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
+        self._system = mongo.system
+
+    async def prepare(self) -> None:
+        """Fix where the first stream begins, before the first write is accepted; idempotent."""
+        start = await self._mongo.cluster_time()
+        for doc in (
+            {"_id": "relay", "fence": 0, "start": start, "token": None, "until": None, "holder": None},
+            {"_id": "heartbeat", "beat": 0},
+        ):
+            try:
+                await self._system.insert_one(doc)
+            except DuplicateKeyError:
+                continue
+
+    async def lease(self, holder: str, seconds: float) -> Lease | None:
+        """Take or renew the lease by the server's clock; None while another holds it."""
+        free = {"$or": [{"$eq": ["$holder", holder]}, {"$lt": [{"$ifNull": ["$until", 0]}, "$$NOW"]}]}
+        fence = {"$add": ["$fence", {"$cond": [{"$eq": ["$holder", holder]}, 0, 1]}]}
+        until = {"$add": ["$$NOW", int(seconds * 1000)]}
+        doc = await self._system.find_one_and_update(
+            {"_id": "relay", "$expr": free},
+            [{"$set": {"fence": fence, "until": until}}, {"$set": {"holder": holder}}],
+            return_document=True,
+        )
+        return Lease(doc["fence"], doc["token"], doc["start"]) if doc else None
+
+    async def release(self, holder: str) -> None:
+        """Give the lease up early, so that a successor need not wait."""
+        await self._system.update_one({"_id": "relay", "holder": holder}, {"$set": {"until": None, "holder": None}})
+
+    async def store(self, token: Token, fence: int) -> bool:
+        """Remember the watermark: everything up to it has been handled. False if a newer holder took over."""
+        result = await self._system.update_one({"_id": "relay", "fence": fence}, {"$set": {"token": token}})
+        return bool(result.matched_count)
+
+    async def restart_from_now(self, fence: int) -> None:
+        """Forget the watermark and begin at the present: only after the derived state was dropped."""
+        start = await self._mongo.cluster_time()
+        await self._system.update_one({"_id": "relay", "fence": fence}, {"$set": {"token": None, "start": start}})
+
+    async def beat(self) -> int:
+        """Write a heartbeat: an event that passes through the whole pipeline behind everything written before it.
+
+        Gives its number; they grow.
+        """
+        doc = await self._system.find_one_and_update(
+            {"_id": "heartbeat"}, {"$inc": {"beat": 1}}, upsert=True, return_document=True
+        )
+        beat: int = doc["beat"]
+        return beat
+
+    @asynccontextmanager
+    async def watch(self, lease: Lease) -> AsyncIterator["ChangeReader"]:
+        """The stream behind the lease's watermark, or from its start. Raises HistoryLostError."""
+        options: Doc = {"resume_after": lease.token} if lease.token else {"start_at_operation_time": lease.start}
+        stream = self._mongo.db.watch(_PIPELINE, max_await_time_ms=_AWAIT_MS, batch_size=1000, **options)
+        try:
+            async with stream:
+                yield ChangeReader(stream)
+        except OperationFailure as error:
+            if error.code in _HISTORY_LOST:
+                raise HistoryLostError(str(error)) from error
+            raise
+
+
+class ChangeReader:
+    """An open change stream."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._idle_token: Token | None = None
+
+    @property
+    def idle_token(self) -> Token | None:
+        """Resumes behind everything given and passed over so far; None unless the last look found nothing."""
+        return self._idle_token
+
+    async def next(self) -> Change | None:
+        """The next change; None if none came within half a second. Commit order, each once per open stream."""
+        doc = await self._stream.try_next()
+        if doc is None:
+            self._idle_token = self._stream.resume_token
+            return None
+        # NOTE: never the stream's own token here: its thread may be one document ahead of this coroutine.
+        self._idle_token = None
+        return Change(_event(doc), doc["_id"])
+
+
+def _event(doc: Doc) -> Event:
+    collection, key = doc["ns"]["coll"], doc["documentKey"]["_id"]
+    inserted = doc["operationType"] == "insert"
+    if collection == "tweets":
+        return Event(EventName.TWEET_POSTED if inserted else EventName.TWEET_DELETED, ids.bucket(key), key)
+    if collection == "follows":
+        name = EventName.USER_FOLLOWED if inserted else EventName.USER_UNFOLLOWED
+        return Event(name, ids.spread(key["a"], ids.AUTHOR_BUCKETS), key["a"], key["f"])
+    return Event(EventName.HEARTBEAT, 0, doc.get("updateDescription", {}).get("updatedFields", {}).get("beat", 0))

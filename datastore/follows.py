@@ -1,0 +1,97 @@
+"""Follows: unique edges from follower to author, and the two counters they move."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import UTC, datetime
+
+from datastore.errors import DomainError, ErrorCode
+from datastore.mongo import Doc, DuplicateKeyError, Mongo
+from datastore.records import CursorKind, Edge, Key
+
+# Followers are walked in batches of this size: 16 KB on the wire.
+WALK_BATCH = 1000
+
+
+class Follows:
+    """Who follows whom. An edge's _id is {a: author, f: follower}, so that a delete names both."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._follows = mongo.follows
+        self._users = mongo.users
+
+    async def add(self, follower_id: int, author_id: int, now_ms: int) -> bool:
+        """Follow; False if it was so already. Raises SELF_ACTION. The counters move only with a new edge."""
+        if follower_id == author_id:
+            raise DomainError(ErrorCode.SELF_ACTION, "You cannot follow yourself.", ("input", "userId"))
+        try:
+            await self._follows.insert_one({"_id": {"a": author_id, "f": follower_id}, "at": now_ms})
+        except DuplicateKeyError:
+            return False
+        await self._count(follower_id, author_id, 1)
+        return True
+
+    async def remove(self, follower_id: int, author_id: int) -> bool:
+        """Unfollow; False if there was nothing to end."""
+        result = await self._follows.delete_one({"_id": {"a": author_id, "f": follower_id}})
+        if not result.deleted_count:
+            return False
+        await self._count(follower_id, author_id, -1)
+        return True
+
+    async def _count(self, follower_id: int, author_id: int, by: int) -> None:
+        await self._users.update_one({"_id": author_id}, {"$inc": {"followers": by}})
+        await self._users.update_one({"_id": follower_id}, {"$inc": {"following": by}})
+
+    async def existing(self, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Those of the (follower, author) pairs that follow. One round trip, answered from the _id index alone."""
+        keys = [{"a": author, "f": follower} for follower, author in pairs]
+        cursor = self._follows.find({"_id": {"$in": keys}}, {"_id": 1})
+        return {(doc["_id"]["f"], doc["_id"]["a"]) async for doc in cursor}
+
+    async def walk_followers(self, author_id: int) -> AsyncIterator[list[int]]:
+        """Every follower of an author in batches, ascending by id. A follow made meanwhile may be missed: its own
+        event merges."""
+        after = -1
+        while True:
+            query = {"_id": {"$gt": {"a": author_id, "f": after}, "$lt": {"a": author_id + 1}}}
+            cursor = self._follows.find(query, {"_id": 1}).sort("_id", 1).limit(WALK_BATCH)
+            batch = [doc["_id"]["f"] async for doc in cursor]
+            if batch:
+                yield batch
+            if len(batch) < WALK_BATCH:
+                return
+            after = batch[-1]
+
+    async def followee_ids(self, follower_id: int) -> list[int]:
+        """Everybody this person follows, newest follow first. Covered by the index."""
+        cursor = self._follows.find({"_id.f": follower_id}, {"_id.a": 1, "at": 1}).sort([("at", -1), ("_id.a", -1)])
+        return [doc["_id"]["a"] async for doc in cursor]
+
+    async def followers(self, author_id: int, first: int, after: Key | None) -> list[Edge[int]]:
+        """Up to `first` edges of (follower id, since), newest first; `after` is exclusive. A wrong-sized key is junk."""
+        return await self._edges("a", author_id, "f", CursorKind.FOLLOWERS, first, after)
+
+    async def following(self, follower_id: int, first: int, after: Key | None) -> list[Edge[int]]:
+        """Up to `first` edges of (author id, since), newest first; `after` is exclusive."""
+        return await self._edges("f", follower_id, "a", CursorKind.FOLLOWING, first, after)
+
+    async def _edges(
+        self, side: str, user_id: int, other: str, kind: CursorKind, first: int, after: Key | None
+    ) -> list[Edge[int]]:
+        query = edges_query(f"_id.{side}", user_id, f"_id.{other}", after)
+        cursor = self._follows.find(query, {"_id": 1, "at": 1}).sort([("at", -1), (f"_id.{other}", -1)]).limit(first)
+        return [edge_of(doc, other, kind) async for doc in cursor]
+
+
+def edges_query(side: str, owner_id: int, other: str, after: Sequence[int] | None) -> Doc:
+    """The keyset query for edges of one owner, newest first, ties by the other end."""
+    query: Doc = {side: owner_id}
+    if after is not None:
+        at, other_id = after
+        query["$or"] = [{"at": {"$lt": at}}, {"at": at, other: {"$lt": other_id}}]
+    return query
+
+
+def edge_of(doc: Doc, other: str, kind: CursorKind) -> Edge[int]:
+    """The edge as a row of a page: the node is the id of the other end."""
+    at, other_id = doc["at"], doc["_id"][other]
+    return Edge(kind, (at, other_id), other_id, datetime.fromtimestamp(at / 1000, UTC))

@@ -1,0 +1,43 @@
+"""Likes: unique edges from user to tweet, and the tweet's counter."""
+
+from collections.abc import Iterable
+
+from datastore.follows import edge_of, edges_query
+from datastore.mongo import DuplicateKeyError, Mongo
+from datastore.records import CursorKind, Edge, Key
+
+
+class Likes:
+    """Who likes what. An edge's _id is {t: tweet, u: user}, so that a delete names both."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._likes = mongo.likes
+        self._tweets = mongo.tweets
+
+    async def add(self, user_id: int, tweet_id: int, now_ms: int) -> bool:
+        """Like; False if it was so already."""
+        try:
+            await self._likes.insert_one({"_id": {"t": tweet_id, "u": user_id}, "at": now_ms})
+        except DuplicateKeyError:
+            return False
+        await self._tweets.update_one({"_id": tweet_id}, {"$inc": {"likes": 1}})
+        return True
+
+    async def remove(self, user_id: int, tweet_id: int) -> bool:
+        """Take the like back; False if there was none."""
+        result = await self._likes.delete_one({"_id": {"t": tweet_id, "u": user_id}})
+        if not result.deleted_count:
+            return False
+        await self._tweets.update_one({"_id": tweet_id}, {"$inc": {"likes": -1}})
+        return True
+
+    async def existing(self, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Those of the (user, tweet) pairs that are likes. One round trip, answered from the _id index alone."""
+        keys = [{"t": tweet, "u": user} for user, tweet in pairs]
+        return {(doc["_id"]["u"], doc["_id"]["t"]) async for doc in self._likes.find({"_id": {"$in": keys}}, {"_id": 1})}
+
+    async def likers(self, tweet_id: int, first: int, after: Key | None) -> list[Edge[int]]:
+        """Up to `first` edges of (user id, since), newest first; `after` is exclusive."""
+        query = edges_query("_id.t", tweet_id, "_id.u", after)
+        cursor = self._likes.find(query, {"_id": 1, "at": 1}).sort([("at", -1), ("_id.u", -1)]).limit(first)
+        return [edge_of(doc, "u", CursorKind.LIKERS) async for doc in cursor]

@@ -1,0 +1,115 @@
+"""MongoDB: the client, the collections and their indexes. The only module that imports the driver."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bson import Timestamp
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import ASCENDING, DESCENDING, InsertOne, ReadPreference, UpdateOne, WriteConcern
+from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+__all__ = [
+    "AutoReconnect",
+    "BulkWriteError",
+    "Doc",
+    "DuplicateKeyError",
+    "InsertOne",
+    "Mongo",
+    "OperationFailure",
+    "PyMongoError",
+    "Timestamp",
+    "UpdateOne",
+    "duplicate_field",
+]
+
+Doc = dict[str, Any]
+
+# A document of one of these has the listed secondary indexes; every query of the room is served by one of them or
+# by _id. Partial on `alive`: a tombstone costs no index entry and no list has to skip it.
+_LIVE: Doc = {"partialFilterExpression": {"alive": True}}
+INDEXES: Mapping[str, Sequence[tuple[list[tuple[str, int]], Doc]]] = {
+    "users": [
+        ([("name_key", ASCENDING)], {"unique": True}),
+        (
+            [("email_key", ASCENDING)],
+            {"unique": True, "partialFilterExpression": {"email_key": {"$exists": True}}},
+        ),
+    ],
+    "tweets": [
+        ([("author", ASCENDING), ("_id", DESCENDING)], _LIVE),
+        ([("author", ASCENDING), ("is_reply", ASCENDING), ("_id", DESCENDING)], _LIVE),
+        ([("reply_to", ASCENDING), ("_id", DESCENDING)], _LIVE),
+        ([("import_key", ASCENDING)], {"unique": True, "partialFilterExpression": {"import_key": {"$exists": True}}}),
+    ],
+    # The pair {a: author, f: follower} is the _id, in this order: ranges over _id are "followers of a".
+    "follows": [
+        ([("_id.a", ASCENDING), ("at", DESCENDING), ("_id.f", DESCENDING)], {}),
+        ([("_id.f", ASCENDING), ("at", DESCENDING), ("_id.a", DESCENDING)], {}),
+    ],
+    # The pair {t: tweet, u: user} is the _id.
+    "likes": [
+        ([("_id.t", ASCENDING), ("at", DESCENDING), ("_id.u", DESCENDING)], {}),
+        ([("_id.u", ASCENDING), ("at", DESCENDING), ("_id.t", DESCENDING)], {}),
+    ],
+    "sessions": [
+        ([("user", ASCENDING), ("_id", DESCENDING)], {}),
+        ([("expires", ASCENDING)], {"expireAfterSeconds": 0}),
+    ],
+    "idempotency": [([("at", ASCENDING)], {"expireAfterSeconds": 24 * 3600})],
+    "system": [],
+}
+
+
+class Mongo:
+    """One client and one database. Open and close it in app.py only.
+
+    Writes wait for the majority and are retried once by the driver; reads ask the primary, so that a reader sees
+    their own writes.
+    """
+
+    def __init__(self, url: str, database: str, deadline_ms: int = 10_000) -> None:
+        self.client: AsyncIOMotorClient[Doc] = AsyncIOMotorClient(
+            url,
+            retryWrites=True,
+            retryReads=True,
+            tz_aware=True,
+            serverSelectionTimeoutMS=deadline_ms,
+            connectTimeoutMS=2_000,
+            socketTimeoutMS=deadline_ms,
+            maxPoolSize=100,
+        )
+        self.db = self.client.get_database(
+            database,
+            write_concern=WriteConcern("majority"),
+            read_concern=ReadConcern("local"),
+            read_preference=ReadPreference.PRIMARY,
+        )
+        self.users = self.db["users"]
+        self.sessions = self.db["sessions"]
+        self.tweets = self.db["tweets"]
+        self.idempotency = self.db["idempotency"]
+        self.follows = self.db["follows"]
+        self.likes = self.db["likes"]
+        self.system = self.db["system"]
+
+    async def ensure_indexes(self) -> None:
+        """Create what is missing; idempotent. An index of another shape under the same keys is an error."""
+        for collection, indexes in INDEXES.items():
+            for keys, options in indexes:
+                await self.db[collection].create_index(keys, **options)
+
+    async def cluster_time(self) -> Timestamp:
+        """The cluster's logical clock now: a change stream started there sees every later write."""
+        answer: Doc = await self.db.command("ping")
+        at: Timestamp = answer["operationTime"]
+        return at
+
+    def close(self) -> None:
+        self.client.close()
+
+
+def duplicate_field(error: DuplicateKeyError) -> str:
+    """The name of the first field of the unique index that refused the write; `_id` for a clash of ids."""
+    pattern = (error.details or {}).get("keyPattern", {})
+    return str(next(iter(pattern), "_id"))

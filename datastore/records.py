@@ -1,0 +1,201 @@
+"""Records: the frozen shapes that cross rooms. Standard library only; no behaviour beyond what their own fields say."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from datastore import ids
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A profile, as anyone may see it."""
+
+    id: int
+    username: str
+    display_name: str
+    bio: str
+    follower_count: int
+    following_count: int
+    tweet_count: int
+    is_top_user: bool
+
+    @property
+    def created_at(self) -> datetime:
+        return ids.created_at(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What one logs into. Only its owner sees `email`; `password_hash` is None for imported people."""
+
+    user: User
+    email: str | None
+    password_hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One log-in on one device."""
+
+    id: int
+    user_id: int
+    last_used_at: datetime
+    user_agent: str | None
+
+    @property
+    def created_at(self) -> datetime:
+        return ids.created_at(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a log-in hands out. The refresh token is shown once and kept only as a hash."""
+
+    access_token: str
+    access_token_expires_at: datetime
+    refresh_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tweet:
+    """A tweet that is not deleted. `reply_author_id` is the author of the answered tweet, None if it answers none."""
+
+    id: int
+    author_id: int
+    text: str
+    in_reply_to_id: int | None
+    reply_author_id: int | None
+    like_count: int
+    retweet_count: int
+    reply_count: int
+
+    @property
+    def created_at(self) -> datetime:
+        return ids.created_at(self.id)
+
+    @property
+    def is_reply(self) -> bool:
+        return self.in_reply_to_id is not None
+
+
+class CursorKind(StrEnum):
+    """Which list a cursor belongs to: a cursor of one list is refused by another."""
+
+    HOME = "h"
+    USER_TWEETS = "t"
+    FOLLOWERS = "f"
+    FOLLOWING = "g"
+    LIKERS = "l"
+    LIVE = "e"
+
+
+# A keyset position: the sort key of one edge, most significant part first.
+Key = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge(Generic[T]):
+    """One row of a page. `key` is its keyset position; `since` says when a follow or like was made."""
+
+    kind: CursorKind
+    key: Key
+    node: T
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A page of edges in list order. `has_previous` is true when a cursor was given: relay allows the cheap answer."""
+
+    edges: list[Edge[T]]
+    has_next: bool
+    has_previous: bool
+
+    @property
+    def nodes(self) -> list[T]:
+        return [edge.node for edge in self.edges]
+
+
+class TimelineSource(StrEnum):
+    """Why an entry is in a home timeline."""
+
+    FOLLOWING = "FOLLOWING"
+    SELF = "SELF"
+
+
+@dataclass(frozen=True, slots=True)
+class HomeEdge:
+    """One entry of a home timeline: `entry_id` orders it, `node` is the tweet it shows."""
+
+    entry_id: int
+    node: Tweet
+    source: TimelineSource
+
+
+@dataclass(frozen=True, slots=True)
+class HomeTimeline:
+    """A page of entries, newest first. `live_token` is the position in the reader's event stream read before the
+    page was; empty when the page was served without Redis."""
+
+    edges: list[HomeEdge]
+    has_next: bool
+    has_previous: bool
+    live_token: str
+    # Where the next page starts when the last rows of this one were filtered away; None: after the last edge.
+    end_id: int | None = None
+
+    @property
+    def nodes(self) -> list[Tweet]:
+        return [edge.node for edge in self.edges]
+
+
+class ResyncReason(StrEnum):
+    """Why what the client holds may differ from the timeline."""
+
+    WINDOW_EXCEEDED = "WINDOW_EXCEEDED"
+    STATE_LOST = "STATE_LOST"
+    SLOW_CONSUMER = "SLOW_CONSUMER"
+    FOLLOWS_CHANGED = "FOLLOWS_CHANGED"
+
+
+@dataclass(frozen=True, slots=True)
+class TweetAdded:
+    """An entry joined the home timeline; `token` is the position after it."""
+
+    token: str
+    edge: HomeEdge
+
+
+@dataclass(frozen=True, slots=True)
+class TweetRemoved:
+    """An entry left the home timeline."""
+
+    token: str
+    entry_id: int
+    tweet_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """What the client holds may differ: it should fetch the timeline again."""
+
+    token: str
+    reason: ResyncReason
+
+
+HomeTimelineEvent = TweetAdded | TweetRemoved | Resync
+
+
+@dataclass(frozen=True, slots=True)
+class ImportCounts:
+    """What an import did, in rows."""
+
+    read: int = 0
+    added: int = 0
+    present: int = 0
+    bad: int = 0
+    errors: list[str] = field(default_factory=list)

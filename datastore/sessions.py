@@ -1,0 +1,78 @@
+"""Sessions: one document a log-in, holding hashes of refresh tokens and never a token."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from datastore import ids
+from datastore.mongo import Doc, DuplicateKeyError, Mongo
+from datastore.records import Session
+
+# A replay of any of the last so many spent refresh tokens ends the session; older ones are only refused.
+SPENT_KEPT = 50
+
+
+class Sessions:
+    """Open log-ins. A session is a token family: it ends as one."""
+
+    def __init__(self, mongo: Mongo, lifetime: timedelta) -> None:
+        self._sessions = mongo.sessions
+        self._lifetime = lifetime
+
+    async def add(self, user_id: int, refresh_hash: bytes, user_agent: str | None, now_ms: int) -> Session:
+        """Open a session whose first refresh token hashes to `refresh_hash`."""
+        while True:
+            now = datetime.fromtimestamp(now_ms / 1000, UTC)
+            doc: Doc = {
+                "_id": ids.new(now_ms),
+                "user": user_id,
+                "refresh": refresh_hash,
+                "spent": [],
+                "used": now,
+                "agent": user_agent,
+                "expires": now + self._lifetime,
+            }
+            try:
+                await self._sessions.insert_one(doc)
+                return _session(doc)
+            except DuplicateKeyError:
+                now_ms += 1
+
+    async def rotate(self, session_id: int, spent: bytes, fresh: bytes, now: datetime) -> Session | None:
+        """Swap the refresh token `spent` for `fresh`; None if it is not the current one.
+
+        Atomic: of two calls with one token a single one wins. The loser replays a spent token, and a replay ends the
+        session: one of the two holders stole it (RFC 9700, 4.14.2).
+        """
+        change = {
+            "$set": {"refresh": fresh, "used": now, "expires": now + self._lifetime},
+            "$push": {"spent": {"$each": [spent], "$slice": -SPENT_KEPT}},
+        }
+        query = {"_id": session_id, "refresh": spent, "expires": {"$gt": now}}
+        before = await self._sessions.find_one_and_update(query, change)
+        if before is None:
+            await self._sessions.delete_one({"_id": session_id, "spent": spent})
+            return None
+        return _session(before | {"used": now})
+
+    async def get(self, session_id: int, now: datetime) -> Session | None:
+        """The session, None if it has ended."""
+        doc = await self._sessions.find_one({"_id": session_id, "expires": {"$gt": now}}, {"spent": 0})
+        return _session(doc) if doc else None
+
+    async def of_user(self, user_id: int, now: datetime) -> Sequence[Session]:
+        """A user's open sessions, newest first. At most 100."""
+        query = {"user": user_id, "expires": {"$gt": now}}
+        cursor = self._sessions.find(query, {"spent": 0}).sort("_id", -1).limit(100)
+        return [_session(doc) async for doc in cursor]
+
+    async def end(self, session_id: int) -> None:
+        """End one session; idempotent."""
+        await self._sessions.delete_one({"_id": session_id})
+
+    async def end_all(self, user_id: int) -> None:
+        """End every session of a user; idempotent."""
+        await self._sessions.delete_many({"user": user_id})
+
+
+def _session(doc: Doc) -> Session:
+    return Session(doc["_id"], doc["user"], doc["used"], doc["agent"])

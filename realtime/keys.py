@@ -1,0 +1,65 @@
+"""Every Redis key and channel of Perch, with its type, bound and lifetime. Nothing else spells one.
+
+The Lua scripts build the same names from (bucket, reader): a change here is a change there (lua/common.lua).
+"""
+
+from datastore import ids
+
+# The hash tag of Redis Cluster: a reader's keys lie in one slot, and there are few enough buckets to group by.
+READER_BUCKETS = 64
+
+
+def bucket(reader_id: int) -> int:
+    """The reader's bucket, in [0, 64)."""
+    return ids.spread(reader_id, READER_BUCKETS)
+
+
+def timeline(reader_id: int) -> str:
+    """Sorted set, member = score = entry id, and one sentinel at the lowest rank (see lua/common.lua).
+
+    At most TRIM_AT + 1 members; lives INACTIVE_DAYS from the last read.
+    """
+    return f"tl:{{{bucket(reader_id)}}}:{reader_id}"
+
+
+def presence(reader_id: int) -> str:
+    """Hash with one field, `last`: the token of the newest numbered event. Lives PRESENCE_SECONDS, renewed by open
+    subscriptions."""
+    return f"on:{{{bucket(reader_id)}}}:{reader_id}"
+
+
+def reader_stream(reader_id: int) -> str:
+    """Stream of (p: previous token, t: token, d: payload), about EVENTS_KEPT entries, lives PRESENCE_SECONDS."""
+    return f"ev:{{{bucket(reader_id)}}}:{reader_id}"
+
+
+def reader_channel(reader_id: int) -> str:
+    """Sharded channel: "previous token:token:payload" of each numbered event."""
+    return f"live:{{{bucket(reader_id)}}}:{reader_id}"
+
+
+def events(partition: int) -> str:
+    """Stream of events by author bucket, ids only; trimmed to what is not yet acknowledged."""
+    return f"events:{partition}"
+
+
+def lease(partition: int) -> str:
+    """String: the worker that reads the partition now. Lives LEASE_SECONDS, renewed."""
+    return f"lease:events:{partition}"
+
+
+# Sorted set, worker -> when its registration ends, in milliseconds; workers share the partitions evenly.
+WORKERS = "lease:workers"
+# String: who relays into this very data set. Gone after a flush, and then the relay rewinds.
+RELAY_MARK = "relay:mark"
+# Hash, partition -> the last heartbeat that was handled there with everything before it.
+HEARTBEATS = "relay:beats"
+# Stream of events that failed five times, with the reason; at most 10,000.
+DEAD_LETTERS = "events:dead"
+# The one consumer group of every event stream.
+GROUP = "workers"
+
+
+def budget(action: str, who: str) -> str:
+    """String: the theoretical arrival time of GCRA in microseconds. Lives until the budget is full again."""
+    return f"rate:{action}:{who}"

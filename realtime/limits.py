@@ -1,0 +1,59 @@
+"""Rate budgets in Redis: GCRA by the server's clock. Reads stay open while Redis is away, log-ins do not."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from realtime import keys
+from realtime.connect import RedisError
+from realtime.scripts import Scripts
+
+
+class Action(StrEnum):
+    """What a budget is for."""
+
+    TWEET = "tweet"
+    FOLLOW = "follow"
+    LIKE = "like"
+    SIGN_UP = "sign_up"
+    LOG_IN = "log_in"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """`burst` calls at once, refilled over `per_seconds`. `closed_without_redis`: refuse rather than not count."""
+
+    burst: int
+    per_seconds: int
+    closed_without_redis: bool = False
+
+
+BUDGETS = {
+    Action.TWEET: Budget(300, 3 * 3600),
+    Action.FOLLOW: Budget(400, 24 * 3600),
+    Action.LIKE: Budget(1000, 24 * 3600),
+    Action.SIGN_UP: Budget(5, 30 * 60),
+    Action.LOG_IN: Budget(25, 5 * 60, closed_without_redis=True),
+}
+# What a caller is told to wait when nobody can count.
+_WAIT_WITHOUT_REDIS_SECONDS = 5.0
+
+
+class Limits:
+    """Budgets per action and per caller."""
+
+    def __init__(self, scripts: Scripts, enabled: bool, budgets: dict[Action, Budget] = BUDGETS) -> None:
+        self._scripts = scripts
+        self._enabled = enabled
+        self._budgets = budgets
+
+    async def spend(self, action: Action, who: str) -> float:
+        """Count one call; 0 if it is admitted, else the seconds until the next one would be. One round trip."""
+        if not self._enabled:
+            return 0
+        budget = self._budgets[action]
+        period_us = budget.per_seconds * 1_000_000 // budget.burst
+        try:
+            wait_us = await self._scripts.run("spend", [keys.budget(action, who)], period_us, budget.burst)
+        except RedisError:
+            return _WAIT_WITHOUT_REDIS_SECONDS if budget.closed_without_redis else 0
+        return float(wait_us) / 1_000_000

@@ -1,0 +1,11 @@
+-- Put an author's entries into one timeline; the floor rises to `cut`, where the entries given end (0: they do not).
+-- KEYS: tl, on, ev. ARGV: nonce, kept, events_kept, ttl_ms, tag, reader, cut, entries...
+local tl, on, ev, channel = names(ARGV[5], ARGV[6])
+local name, floor = sentinel(tl)
+if not name then
+  redis.call('DEL', on)
+  return 0
+end
+fill(tl, name, floor, ARGV[7], 8)
+trim(tl, name, tonumber(ARGV[2]))
+return number(on, ev, channel, ARGV[1] .. '.0', 's:FOLLOWS_CHANGED', ARGV[3], ARGV[4])

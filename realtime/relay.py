@@ -1,0 +1,230 @@
+"""Relay: MongoDB's change stream into Redis streams, ids only. One leader at a time; at least once; loses nothing.
+
+The watermark in MongoDB moves only past events that a worker has acknowledged, so whatever Redis forgets is relayed
+again: after a flush, a restart, a fail-over, or the death of this process at any line.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from redis.exceptions import ResponseError
+
+from datastore.changes import Change, ChangeReader, Changes, Event, EventName, HistoryLostError, Lease, Token
+from datastore.mongo import PyMongoError
+from realtime import keys
+from realtime.connect import Client, RedisError
+from realtime.scripts import fresh_token
+
+log = structlog.get_logger()
+
+# Beyond so many unacknowledged entries the relay stops reading: the oplog is the buffer.
+WAITING_LIMIT = 100_000
+APPEND_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long the pipeline waits for what, in seconds. Tests and the fault suite use short ones."""
+
+    lease: float = 5.0
+    watermark: float = 0.5
+    retry: float = 0.2
+    claim_block: float = 0.5
+
+
+class _RewindError(Exception):
+    """Redis is not what the relay filled: begin again at the watermark."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An appended event that may not be handled yet. `marks` are its stream ids by partition."""
+
+    marks: tuple[tuple[int, str], ...]
+    token: Token
+
+
+class Relay:
+    """Runs for ever, as leader or waiting to be one."""
+
+    def __init__(
+        self,
+        changes: Changes,
+        redis: Client,
+        partitions: int,
+        waits: Waits,
+        forget_timelines: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._changes = changes
+        self._redis = redis
+        self._partitions = partitions
+        self._waits = waits
+        self._forget_timelines = forget_timelines
+        self._name = fresh_token()
+        self._waiting: deque[_Waiting] = deque()
+        self._unappended = 0
+        self._mark = ""
+        self._run_id = ""
+        self._stored: Token | None = None
+
+    async def run(self) -> None:
+        """Relay until cancelled. Every fault ends one term and begins another at the watermark."""
+        try:
+            while True:
+                try:
+                    lease = await self._changes.lease(self._name, self._waits.lease)
+                    if lease:
+                        await self._term(lease)
+                except _RewindError as error:
+                    log.warning("relay.rewind", reason=str(error))
+                except (PyMongoError, RedisError) as error:
+                    log.warning("relay.interrupted", error=type(error).__name__, detail=str(error)[:200])
+                await asyncio.sleep(self._waits.retry)
+        finally:
+            await asyncio.shield(self._changes.release(self._name))
+
+    async def _term(self, lease: Lease) -> None:
+        """One term as leader, from the stored watermark on."""
+        self._waiting.clear()
+        self._stored = lease.token
+        await self._claim_redis()
+        log.info("relay.leading", fence=lease.fence, resumed=lease.token is not None)
+        try:
+            async with self._changes.watch(lease) as reader:
+                await self._pump(lease, reader)
+        except HistoryLostError:
+            # What happened in between is only in the documents now: every timeline is rebuilt from them on read.
+            log.error("relay.history_lost", action="timelines are dropped and rebuilt on read")
+            await self._changes.restart_from_now(lease.fence)
+            await self._forget_timelines()
+
+    async def _claim_redis(self) -> None:
+        """Make the groups, and leave a mark that vanishes with the data."""
+        for partition in range(self._partitions):
+            await ensure_group(self._redis, keys.events(partition))
+        self._mark = fresh_token()
+        self._run_id = await self._redis_run_id()
+        await self._redis.set(keys.RELAY_MARK, self._mark)
+
+    async def _pump(self, lease: Lease, reader: ChangeReader) -> None:
+        """Read, append and keep the accounts, each at its own pace, until one of them fails."""
+        queue: asyncio.Queue[Change] = asyncio.Queue(maxsize=2 * APPEND_BATCH)
+        self._unappended = 0
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read(reader, queue))
+                tasks.create_task(self._append(queue))
+                tasks.create_task(self._keep_accounts(lease, reader))
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    async def _read(self, reader: ChangeReader, queue: asyncio.Queue[Change]) -> None:
+        while True:
+            change = await reader.next()
+            if change:
+                self._unappended += 1
+                await queue.put(change)
+
+    async def _append(self, queue: asyncio.Queue[Change]) -> None:
+        while True:
+            batch = [await queue.get()]
+            while len(batch) < APPEND_BATCH and not queue.empty():
+                batch.append(queue.get_nowait())
+            while len(self._waiting) >= WAITING_LIMIT:
+                await asyncio.sleep(self._waits.watermark)
+            await self._append_batch(batch)
+
+    async def _append_batch(self, batch: Sequence[Change]) -> None:
+        """One pipeline: the mark, then the events in order."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.get(keys.RELAY_MARK)
+            for change in batch:
+                for partition in self._partitions_of(change.event):
+                    pipe.xadd(keys.events(partition), encode(change.event))
+            mark, *stream_ids = await pipe.execute()
+        stream_id = iter(stream_ids)
+        for change in batch:
+            marks = tuple((partition, next(stream_id)) for partition in self._partitions_of(change.event))
+            self._waiting.append(_Waiting(marks, change.token))
+        self._unappended -= len(batch)
+        if mark != self._mark:
+            raise _RewindError("the mark is gone")
+
+    def _partitions_of(self, event: Event) -> Sequence[int]:
+        if event.name is EventName.HEARTBEAT:
+            return range(self._partitions)
+        return (event.bucket % self._partitions,)
+
+    async def _keep_accounts(self, lease: Lease, reader: ChangeReader) -> None:
+        """Renew the lease, look whether Redis is still the same, move the watermark, trim what is handled."""
+        while True:
+            await asyncio.sleep(self._waits.watermark)
+            renewed = await self._changes.lease(self._name, self._waits.lease)
+            if renewed is None or renewed.fence != lease.fence:
+                raise _RewindError("another relay leads")
+            if await self._redis.get(keys.RELAY_MARK) != self._mark or await self._redis_run_id() != self._run_id:
+                raise _RewindError("Redis was flushed or replaced")
+            # An idle token may be stored only if all that came before it is handled, not merely read.
+            idle_token = None if self._unappended or self._waiting else reader.idle_token
+            await self._move_watermark(lease, await self._frontier(), idle_token)
+
+    async def _redis_run_id(self) -> str:
+        return str((await self._redis.info("server"))["run_id"])
+
+    async def _frontier(self) -> list[tuple[int, int]]:
+        """For each partition the stream id up to which everything is acknowledged; trims the stream to it."""
+        frontier = []
+        for partition in range(self._partitions):
+            stream = keys.events(partition)
+            try:
+                pending = await self._redis.xpending(stream, keys.GROUP)
+                groups = await self._redis.xinfo_groups(stream)
+            except ResponseError as error:
+                raise _RewindError("a group is gone") from error
+            if pending["pending"]:
+                milliseconds, sequence = _stream_id(pending["min"])
+                acknowledged = (milliseconds, sequence - 1)
+            else:
+                acknowledged = _stream_id(groups[0]["last-delivered-id"])
+            frontier.append(acknowledged)
+            await self._redis.xtrim(stream, minid=f"{acknowledged[0]}-{max(acknowledged[1], 0)}", approximate=True)
+        return frontier
+
+    async def _move_watermark(self, lease: Lease, frontier: list[tuple[int, int]], idle_token: Token | None) -> None:
+        token = idle_token
+        while self._waiting and all(_stream_id(mark) <= frontier[p] for p, mark in self._waiting[0].marks):
+            token = self._waiting.popleft().token
+        if token and token != self._stored:
+            if not await self._changes.store(token, lease.fence):
+                raise _RewindError("another relay leads")
+            self._stored = token
+
+
+async def ensure_group(redis: Client, stream: str) -> None:
+    """Create the stream and its group at its beginning; idempotent."""
+    try:
+        await redis.xgroup_create(stream, keys.GROUP, id="0", mkstream=True)
+    except ResponseError as error:
+        if "BUSYGROUP" not in str(error):
+            raise
+
+
+def encode(event: Event) -> dict[Any, Any]:
+    """An event as the fields of a stream entry. `at` is when it was relayed, in milliseconds, for the lag."""
+    now_ms = time.time_ns() // 1_000_000
+    return {"e": event.name, "b": event.bucket, "s": event.subject_id, "o": event.other_id, "at": now_ms}
+
+
+def decode(fields: dict[str, str]) -> Event:
+    """The event of a stream entry. Raises KeyError or ValueError on junk."""
+    return Event(EventName(fields["e"]), int(fields["b"]), int(fields["s"]), int(fields["o"]))
+
+
+def _stream_id(text: str) -> tuple[int, int]:
+    milliseconds, _, sequence = text.partition("-")
+    return int(milliseconds), int(sequence or 0)

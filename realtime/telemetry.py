@@ -1,0 +1,11 @@
+"""Metrics of what follows: few labels, no ids."""
+
+from prometheus_client import Counter, Gauge
+
+EVENTS_HANDLED = Counter("perch_events_handled", "Events a worker handled.", ["event"])
+EVENT_LAG = Gauge("perch_event_lag_seconds", "From relay to acknowledgement, of the newest batch.")
+PAIRS_WRITTEN = Counter("perch_fanout_pairs", "(reader, entry) pairs sent to Redis.")
+DEAD_LETTERS = Counter("perch_dead_letters", "Events set aside after too many deliveries.")
+LIVE_READERS = Gauge("perch_live_readers", "Open home timeline subscriptions of this process.")
+LIVE_EVENTS = Counter("perch_live_events", "Numbered events handed to subscriptions.", ["kind"])
+LIVE_READ_ON = Counter("perch_live_read_on", "Times a reader's stream was read because pub/sub did not suffice.")

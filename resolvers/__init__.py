@@ -1,0 +1,1 @@
+"""What is asked: one function per field or mutation. Who may, which rule, which records come back."""

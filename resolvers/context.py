@@ -1,0 +1,110 @@
+"""The context of one operation: who asks, from where, and the rooms that answer."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import strawberry
+
+from datastore.errors import RequestError
+from datastore.follows import Follows
+from datastore.likes import Likes
+from datastore.mongo import Mongo
+from datastore.sessions import Sessions
+from datastore.tweets import Tweets
+from datastore.users import Users
+from realtime.connect import Client
+from realtime.hub import Hub
+from realtime.limits import Limits
+from realtime.scripts import Scripts
+from realtime.timelines import Bounds, Timelines
+from resolvers.credentials import Credentials
+from resolvers.loaders import Loaders
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The open rooms, one set per process."""
+
+    users: Users
+    sessions: Sessions
+    tweets: Tweets
+    follows: Follows
+    likes: Likes
+    timelines: Timelines
+    hub: Hub
+    limits: Limits
+    credentials: Credentials
+    text_limit: int
+
+    def loaders(self) -> Loaders:
+        """A fresh set."""
+        return Loaders(self.users, self.tweets, self.follows, self.likes)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an operator decides of the request path."""
+
+    secret_key: str
+    access_token: timedelta
+    refresh_token: timedelta
+    text_limit: int
+    rate_limits: bool
+    sweep_seconds: float
+    bounds: Bounds
+
+
+def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Options) -> Services:
+    """The rooms over open clients: `redis` gives up soon, `live_redis` waits. The hub still has to be run."""
+    scripts = Scripts(redis)
+    follows, tweets = Follows(mongo), Tweets(mongo)
+    timelines = Timelines(scripts, follows, tweets, options.bounds)
+    return Services(
+        users=Users(mongo),
+        sessions=Sessions(mongo, options.refresh_token),
+        tweets=tweets,
+        follows=follows,
+        likes=Likes(mongo),
+        timelines=timelines,
+        hub=Hub(live_redis, redis, timelines, options.bounds.presence_ms, options.sweep_seconds),
+        limits=Limits(scripts, options.rate_limits),
+        credentials=Credentials(options.secret_key, options.access_token),
+        text_limit=options.text_limit,
+    )
+
+
+@dataclass(slots=True)
+class Context:
+    """One operation. A socket holds a template of it and copies it for each operation; a live event renews `loaders`.
+
+    `refused` is why the token was not accepted: it fails the operation before anything runs.
+    """
+
+    services: Services
+    client_ip: str
+    user_agent: str | None = None
+    viewer_id: int | None = None
+    session_id: int | None = None
+    expires_at: datetime | None = None
+    refused: RequestError | None = None
+    connection_params: dict[str, Any] | None = None
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.loaders = self.services.loaders()
+
+    def for_operation(self) -> "Context":
+        """The same caller, with loaders of their own."""
+        return replace(self)
+
+    def now(self) -> datetime:
+        """The time, in UTC. Resolvers ask here, so that a test can say what time it is."""
+        return datetime.now(UTC)
+
+    def now_ms(self) -> int:
+        """The time in milliseconds since the Unix epoch."""
+        return int(self.now().timestamp() * 1000)
+
+
+Info = strawberry.Info[Context, None]

@@ -1,0 +1,124 @@
+"""Credentials: password hashes and tokens. Touches no store, and keeps argon2 off the event loop."""
+
+import asyncio
+import hashlib
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import jwt
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+from datastore.errors import RequestError, unauthenticated
+from datastore.rules import PASSWORD_LENGTHS
+
+ISSUER = AUDIENCE = "perch"
+ALGORITHM = "HS256"
+# OWASP's second choice for argon2id: 19 MiB, two passes, one lane.
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a valid access token speaks for."""
+
+    user_id: int
+    session_id: int
+    expires_at: datetime
+
+
+class Credentials:
+    """Hashes, checks, issues. Close it to end its threads."""
+
+    def __init__(self, secret: str, access_lifetime: timedelta) -> None:
+        self._secret = secret
+        self._access_lifetime = access_lifetime
+        # Two threads: a burst of log-ins waits here, while the loop and one core stay free.
+        self._pool = ThreadPoolExecutor(2, "argon2")
+        # Checked for unknown users too, so that they cost the same work.
+        self._nobody = _HASHER.hash(secrets.token_hex(16))
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def hash(self, password: str) -> str:
+        """An argon2id hash with its parameters and salt."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, _HASHER.hash, password)
+
+    async def verify(self, password: str, kept: str | None) -> bool:
+        """Whether the password fits the hash; None never fits and takes as long. Over-long ones are not looked at."""
+        if len(password) > PASSWORD_LENGTHS[1]:
+            return False
+        fits = await asyncio.get_running_loop().run_in_executor(self._pool, _verify, kept or self._nobody, password)
+        return fits and kept is not None
+
+    def outdated(self, kept: str) -> bool:
+        """Whether a hash was made with weaker parameters than today's."""
+        return _HASHER.check_needs_rehash(kept)
+
+    def access_token(self, user_id: int, session_id: int, now: datetime) -> tuple[str, datetime]:
+        """A signed token and when it expires."""
+        expires_at = (now + self._access_lifetime).replace(microsecond=0)
+        claims = {"sub": str(user_id), "sid": str(session_id), "iat": now, "exp": expires_at}
+        return jwt.encode(claims | {"iss": ISSUER, "aud": AUDIENCE}, self._secret, ALGORITHM), expires_at
+
+    def identify(self, token: str) -> Identity:
+        """Who the token speaks for. Raises UNAUTHENTICATED; the algorithm, issuer and audience are pinned."""
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[ALGORITHM],
+                issuer=ISSUER,
+                audience=AUDIENCE,
+                options={"require": ["exp", "sub", "sid"]},
+            )
+            expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+            return Identity(int(claims["sub"]), int(claims["sid"]), expires_at)
+        except (jwt.PyJWTError, ValueError) as error:
+            raise unauthenticated("The access token is not valid, or no longer.") from error
+
+
+def bearer(header: str | None) -> str | None:
+    """The token of an Authorization header, None without one. Raises UNAUTHENTICATED for another scheme."""
+    if header is None:
+        return None
+    scheme, _, token = header.strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise unauthenticated("The header is: Authorization: Bearer <accessToken>")
+    return token.strip()
+
+
+def new_refresh_secret() -> str:
+    """256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def refresh_token(session_id: int, secret: str) -> str:
+    """What the client keeps: the session's name and the secret."""
+    return f"{session_id}.{secret}"
+
+
+def read_refresh_token(token: str) -> tuple[int, str] | None:
+    """The session and the secret, None if it is no token."""
+    session_id, _, secret = token.partition(".")
+    if not (session_id.isascii() and session_id.isdigit() and len(session_id) < 18 and secret and secret.isascii()):
+        return None
+    return int(session_id), secret
+
+
+def refresh_hash(secret: str) -> bytes:
+    """What is kept of a refresh secret. It is random, so a plain hash suffices."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _verify(kept: str, password: str) -> bool:
+    try:
+        return _HASHER.verify(kept, password)
+    except (Argon2Error, InvalidHashError, UnicodeEncodeError):
+        return False
+
+
+__all__ = ["Credentials", "Identity", "RequestError", "bearer", "refresh_hash", "refresh_token"]

@@ -1,0 +1,50 @@
+"""Guards: who may go on. Each raises or returns; none answers."""
+
+import math
+
+from datastore.errors import RequestError, bad_input, unauthenticated
+from realtime.limits import Action
+from resolvers.context import Context
+from resolvers.credentials import bearer
+
+PAGE_LIMIT = 100
+
+
+def viewer(context: Context) -> int:
+    """The id of who asks. Raises UNAUTHENTICATED."""
+    if context.viewer_id is None:
+        raise unauthenticated()
+    return context.viewer_id
+
+
+async def authenticate(context: Context, authorization: str | None) -> None:
+    """Settle who asks from an Authorization value; without one they stay anonymous. Raises UNAUTHENTICATED.
+
+    The session is looked up each time: one that ended is refused at once, whatever its token says.
+    """
+    token = bearer(authorization)
+    if token is None:
+        return
+    identity = context.services.credentials.identify(token)
+    session = await context.services.sessions.get(identity.session_id, context.now())
+    if session is None or session.user_id != identity.user_id:
+        raise unauthenticated("The session has ended.")
+    context.viewer_id, context.session_id = identity.user_id, identity.session_id
+    context.expires_at = identity.expires_at
+
+
+async def spend(context: Context, action: Action, who: str | None = None) -> None:
+    """Count an action against its budget: the viewer's, or that of `who`. Raises RATE_LIMITED with retryAfter."""
+    wait = await context.services.limits.spend(action, who or str(viewer(context)))
+    if wait:
+        seconds = math.ceil(wait)
+        raise RequestError("RATE_LIMITED", f"Too often. Try again in {seconds} s.", retryAfter=seconds)
+
+
+def page_size(first: int | None, default: int = 20) -> int:
+    """`first` within bounds, the default for null. Raises BAD_USER_INPUT."""
+    if first is None:
+        return default
+    if not 1 <= first <= PAGE_LIMIT:
+        raise bad_input(f"`first` lies between 1 and {PAGE_LIMIT}.")
+    return first

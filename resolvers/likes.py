@@ -1,0 +1,34 @@
+"""Likes: liking, unliking, and who likes a tweet."""
+
+from datastore.records import Key, Page, Tweet, User
+from realtime.limits import Action
+from resolvers import guards
+from resolvers.context import Info
+from resolvers.follows import people
+from resolvers.tweets import existing
+
+
+async def like(info: Info, tweet_id: int) -> Tweet:
+    """Like a tweet; a success if it was so already. The tweet comes back with its new count. Raises NOT_FOUND."""
+    context = info.context
+    viewer_id = guards.viewer(context)
+    await guards.spend(context, Action.LIKE)
+    await existing(context, tweet_id)
+    await context.services.likes.add(viewer_id, tweet_id, context.now_ms())
+    return await existing(context, tweet_id)
+
+
+async def unlike(info: Info, tweet_id: int) -> Tweet:
+    """Take a like back; a success if there was none. Raises NOT_FOUND."""
+    context = info.context
+    viewer_id = guards.viewer(context)
+    await existing(context, tweet_id)
+    await context.services.likes.remove(viewer_id, tweet_id)
+    return await existing(context, tweet_id)
+
+
+async def likers(tweet: Tweet, info: Info, first: int | None, after: Key | None) -> Page[User]:
+    """Who likes it, newest like first."""
+    return await people(
+        info.context, lambda count, key: info.context.services.likes.likers(tweet.id, count, key), first, after
+    )

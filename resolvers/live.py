@@ -1,0 +1,41 @@
+"""Live: the reader's numbered events as a subscription, through the same steps as a page."""
+
+from collections.abc import AsyncGenerator, Collection
+
+from datastore.records import HomeTimelineEvent, Resync, TweetAdded, TweetRemoved
+from realtime import telemetry
+from realtime.hub import Numbered
+from resolvers import guards, selection
+from resolvers.context import Context, Info
+from resolvers.timelines import hydrate, present, visible
+
+
+async def home_timeline_events(info: Info, after: str | None) -> AsyncGenerator[HomeTimelineEvent, None]:
+    """What happens in the viewer's timeline behind the live token `after`, then as it happens, until cancelled.
+
+    None: from now on. In order, each once, or a resync in their place (see realtime.hub). Raises UNAUTHENTICATED.
+    """
+    context = info.context
+    viewer_id = guards.viewer(context)
+    wanted = selection.names(info)
+    async with context.services.hub.attach(viewer_id) as reader:
+        async for numbered in reader.events(after):
+            # What one event read must not be shown for the next.
+            context.loaders = context.services.loaders()
+            event = await _event(context, viewer_id, numbered, wanted)
+            if event:
+                telemetry.LIVE_EVENTS.labels(type(event).__name__).inc()
+                yield event
+
+
+async def _event(
+    context: Context, viewer_id: int, numbered: Numbered, wanted: Collection[str]
+) -> HomeTimelineEvent | None:
+    """The event as the viewer may see it, None if they may not."""
+    if numbered.kind == "s":
+        return Resync(numbered.token, numbered.reason)
+    if numbered.kind == "-":
+        return TweetRemoved(numbered.token, numbered.entry_id, numbered.tweet_id)
+    hydrated = await hydrate(context, viewer_id, [numbered.entry_id], wanted)
+    kept = visible(viewer_id, [numbered.entry_id], hydrated)
+    return TweetAdded(numbered.token, present(viewer_id, kept, hydrated)[0]) if kept else None

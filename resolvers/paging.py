@@ -1,0 +1,28 @@
+"""Paging: from one row more than asked for to a page."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from datastore.errors import bad_input
+from datastore.records import Edge, Key, Page
+from resolvers import guards
+
+T = TypeVar("T")
+
+
+async def keyset_page(
+    read: Callable[[int, Key | None], Awaitable[list[Edge[T]]]], first: int | None, after: Key | None
+) -> Page[T]:
+    """A page of `first` edges behind `after`. `read` is asked for one more, which tells whether there is a next."""
+    size = guards.page_size(first)
+    edges = await read(size + 1, after)
+    return Page(edges[:size], len(edges) > size, after is not None)
+
+
+def one(key: Key | None) -> int | None:
+    """The key of a list that is ordered by id alone."""
+    if key is None:
+        return None
+    if len(key) != 1:
+        raise bad_input("This is not a cursor of this list.")
+    return key[0]

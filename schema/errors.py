@@ -1,0 +1,84 @@
+"""Errors: refusals as data, and everything else as a coded top-level error. Masks what is a bug."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import strawberry
+import structlog
+from graphql import GraphQLError, GraphQLSyntaxError
+
+from datastore import errors
+
+log = structlog.get_logger()
+
+ErrorCode = strawberry.enum(errors.ErrorCode, description="Why a mutation was refused.")
+P = TypeVar("P")
+
+
+def _path(error: strawberry.Parent[errors.DomainError]) -> list[str] | None:
+    return list(error.path) or None
+
+
+@strawberry.interface(description="A refusal that a form can show.")
+class UserError:
+    message: str = strawberry.field(description="What to tell the user, in English.")
+    code: ErrorCode = strawberry.field(description="What to decide by.")
+    path: list[str] | None = strawberry.field(
+        resolver=_path, description="The input field that is to blame, if one is."
+    )
+
+
+@strawberry.type(description="A refusal without further data.")
+class FieldError(UserError):
+    @classmethod
+    def is_type_of(cls, obj: object, info: object) -> bool:
+        return isinstance(obj, errors.DomainError) and not isinstance(obj, errors.TextTooLongError)
+
+
+@strawberry.type(description="The text is longer than it may be.")
+class TextTooLong(UserError):
+    length: int = strawberry.field(description="Its length in characters: code points after NFC.")
+    limit: int = strawberry.field(description="How many are allowed.")
+
+    @classmethod
+    def is_type_of(cls, obj: object, info: object) -> bool:
+        return isinstance(obj, errors.TextTooLongError)
+
+
+async def answered(make: Callable[..., P], call: Awaitable[Any], *fields: str) -> P:
+    """A mutation's payload: the answer under each of the `fields` names, or its refusal as data."""
+    try:
+        answer = await call
+    except errors.DomainError as error:
+        return make(errors=[error])
+    return make(errors=[], **dict.fromkeys(fields, answer))
+
+
+def render(error: GraphQLError) -> GraphQLError:
+    """The error as clients see it: with a code, and masked unless somebody meant it. Idempotent."""
+    if "code" in (error.extensions or {}):
+        return error
+    code, message, extra = _explain(error)
+    return GraphQLError(
+        message, error.nodes, error.source, error.positions, error.path, extensions={"code": code, **extra}
+    )
+
+
+def _explain(error: GraphQLError) -> tuple[str, str, dict[str, object]]:
+    cause = error.original_error
+    while isinstance(cause, GraphQLError) and cause.original_error:
+        cause = cause.original_error
+    if isinstance(cause, errors.RequestError):
+        return cause.code, cause.message, cause.extra
+    if isinstance(cause, errors.DomainError):
+        return str(cause.code), cause.message, {}
+    if isinstance(error, GraphQLSyntaxError):
+        return "GRAPHQL_PARSE_FAILED", error.message, {}
+    if cause is None or isinstance(cause, GraphQLError):
+        # Raised by graphql-core itself: by validation if nothing ran, else by coercing an argument or a variable.
+        ran = error.path is not None or error.message.startswith("Variable ")
+        return ("BAD_USER_INPUT" if ran else "GRAPHQL_VALIDATION_FAILED"), error.message, {}
+    request_id = secrets.token_hex(8)
+    log.error("request.failed", request_id=request_id, path=error.path, exc_info=cause)
+    return "INTERNAL_SERVER_ERROR", "Something broke on our side.", {"requestId": request_id}

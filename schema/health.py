@@ -1,0 +1,43 @@
+"""Health: is the process alive, can it serve, and what does it count."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+# A probe that takes longer has failed; orchestrators give up after a second or so.
+PROBE_SECONDS = 0.9
+Probe = Callable[[], Awaitable[object]]
+
+
+def routes(needed: Mapping[str, Probe], derived: Mapping[str, Probe], metrics: bool) -> list[Route]:
+    """/healthz, /readyz and, if asked for, /metrics. Ready means that the `needed` answer; the `derived` are only
+    reported, since pages are served without them."""
+
+    async def healthz(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_: Request) -> Response:
+        names = [*needed, *derived]
+        outcomes = await asyncio.gather(*(_probe(probe) for probe in [*needed.values(), *derived.values()]))
+        report = dict(zip(names, outcomes, strict=True))
+        ready = all(report[name] == "ok" for name in needed)
+        return Response(orjson.dumps(report), 200 if ready else 503, media_type="application/json")
+
+    async def counters(_: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    found = [Route("/healthz", healthz), Route("/readyz", readyz)]
+    return [*found, Route("/metrics", counters)] if metrics else found
+
+
+async def _probe(probe: Probe) -> str:
+    try:
+        await asyncio.wait_for(probe(), PROBE_SECONDS)
+        return "ok"
+    except Exception as error:
+        return type(error).__name__

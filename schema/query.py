@@ -1,0 +1,66 @@
+"""Queries: the fields one can ask for."""
+
+import asyncio
+from typing import Annotated
+
+import strawberry
+from strawberry import UNSET
+
+from datastore.errors import bad_input
+from datastore.records import CursorKind
+from resolvers import accounts, timelines
+from resolvers.context import Info
+from schema import cursors, globalid
+from schema.timelines import HomeTimelineConnection
+from schema.tweets import Tweet
+from schema.users import After, First, Node, User, Viewer
+
+NODES_LIMIT = 100
+
+
+async def _node(info: Info, global_id: str) -> object | None:
+    type_name, id_ = globalid.decode(global_id)
+    if type_name == "User":
+        return await info.context.loaders.users.get(id_)
+    if type_name == "Tweet":
+        return await info.context.loaders.tweets.get(id_)
+    raise bad_input("This is not an id of Perch.")
+
+
+@strawberry.type(description="What can be asked.")
+class Query:
+    viewer: Viewer | None = strawberry.field(
+        resolver=accounts.viewer, description="Null when the request carries no access token."
+    )
+
+    @strawberry.field(description="Any object by its global id; null when there is none.")
+    async def node(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="A global id.")]
+    ) -> Node | None:
+        return await _node(info, id)
+
+    @strawberry.field(description="Objects by their global ids, in order, null where there is none. At most 100.")
+    async def nodes(
+        self, info: Info, ids: Annotated[list[strawberry.ID], strawberry.argument(description="Global ids.")]
+    ) -> list[Node | None]:
+        if len(ids) > NODES_LIMIT:
+            raise bad_input(f"At most {NODES_LIMIT} ids.")
+        # Side by side, so that the loaders batch them.
+        return await asyncio.gather(*(_node(info, global_id) for global_id in ids))
+
+    @strawberry.field(description="A profile by username, case ignored; null when there is none.")
+    async def user(
+        self, info: Info, username: Annotated[str, strawberry.argument(description="Without an @.")]
+    ) -> User | None:
+        return await accounts.user(info, username)
+
+    @strawberry.field(description="A tweet; null when there is none or it was deleted.")
+    async def tweet(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="A tweet's global id.")]
+    ) -> Tweet | None:
+        return await info.context.loaders.tweets.get(globalid.of_type(id, "Tweet"))
+
+    @strawberry.field(description="The viewer's own tweets and those of the people they follow, newest first.")
+    async def home_timeline(self, info: Info, first: First = 20, after: After = UNSET) -> HomeTimelineConnection:
+        key = cursors.decode(CursorKind.HOME, after)
+        return await timelines.home(info, first, key)

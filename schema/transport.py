@@ -1,0 +1,172 @@
+"""Transport: GraphQL over HTTP and over graphql-transport-ws, who calls, and how a socket ends."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+from cross_web import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
+from strawberry.exceptions import ConnectionRejectionError
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
+
+from datastore.errors import RequestError
+from resolvers import guards
+from resolvers.context import Context, Services
+from schema import graphiql, limits
+from schema.build import PerchSchema
+
+# Close codes of graphql-transport-ws. 4403 and not 4401 for a bad or expired token: clients retry it with a new one.
+FORBIDDEN = 4403
+
+
+class TextFrames(ASGIWebSocketAdapter):
+    """Frames as the protocol wants them: text, JSON."""
+
+    async def send_json(self, message: Any) -> None:
+        await self.ws.send_text(orjson.dumps(message).decode())
+
+
+class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
+    """One socket. Malformed frames close it with 4400; a bad operation ends itself only; it ends with its token."""
+
+    _expiry: asyncio.Task[None] | None = None
+
+    async def handle_message(self, message: Any) -> None:
+        if not _well_formed(message):
+            await self.handle_invalid_message("Malformed message")
+        elif message["type"] == "connection_init" and message.get("payload") is None:
+            await super().handle_message({"type": "connection_init", "payload": {}})
+        else:
+            await super().handle_message(message)
+
+    async def handle_connection_init(self, message: Any) -> None:
+        await super().handle_connection_init(message)
+        if self.connection_acknowledged and self.context.expires_at and not self._expiry:
+            self._expiry = asyncio.create_task(self._close_at_expiry())
+
+    async def _close_at_expiry(self) -> None:
+        expires_at = self.context.expires_at
+        if expires_at:
+            await asyncio.sleep((expires_at - self.context.now()).total_seconds())
+            await self.websocket.close(code=FORBIDDEN, reason="The access token has expired")
+
+    async def shutdown(self) -> None:
+        if self._expiry:
+            self._expiry.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._expiry
+        await super().shutdown()
+
+    @staticmethod
+    def _get_pre_execution_close_reason(error: object) -> None:
+        return None
+
+
+def _well_formed(message: Any) -> bool:
+    """Whether a frame has the shape that graphql-ws's PROTOCOL.md gives its type."""
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        return False
+    payload = message.get("payload")
+    if message["type"] in ("subscribe", "complete") and not (isinstance(message.get("id"), str) and message["id"]):
+        return False
+    if message["type"] != "subscribe":
+        return payload is None or isinstance(payload, dict)
+    return (
+        isinstance(payload, dict)
+        and isinstance(payload.get("query"), str)
+        and isinstance(payload.get("operationName"), str | None)
+        and isinstance(payload.get("variables"), dict | None)
+        and isinstance(payload.get("extensions"), dict | None)
+    )
+
+
+class Endpoint(GraphQL[Context, None]):
+    """/graphql: queries by GET or POST, mutations by POST, anything over a socket, GraphiQL for a browser."""
+
+    graphql_transport_ws_handler_class = SocketHandler
+    websocket_adapter_class = TextFrames  # type: ignore[assignment]
+
+    def __init__(self, schema: PerchSchema, services: Services, ide: Path | None, origins: list[str]) -> None:
+        super().__init__(
+            schema,
+            graphql_ide="graphiql" if ide else None,
+            subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
+            connection_init_wait_timeout=timedelta(seconds=limits.INIT_WAIT_SECONDS),
+            max_subscriptions_per_connection=limits.SUBSCRIPTIONS_PER_SOCKET,
+            allowed_origins=origins,
+        )
+        self._services = services
+        self._ide = ide
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await super().__call__(scope, receive, send)
+            return
+        try:
+            response = await self.run(Request(scope, receive))
+        except HTTPException as error:
+            response = refusal(error.status_code, error.reason)
+        await response(scope, receive, send)
+
+    async def get_context(self, request: Request | WebSocket, response: object) -> Context:
+        client_ip = request.client.host if request.client else "unknown"
+        context = Context(self._services, client_ip, request.headers.get("user-agent"))
+        if isinstance(request, Request):
+            try:
+                await guards.authenticate(context, request.headers.get("authorization"))
+            except RequestError as error:
+                context.refused = error
+        return context
+
+    async def on_ws_connect(self, context: Context) -> Any:
+        """The token comes in the payload of connection_init, under `authorization` in any case."""
+        params = {key.lower(): value for key, value in (context.connection_params or {}).items()}
+        authorization = params.get("authorization")
+        try:
+            if authorization is not None and not isinstance(authorization, str):
+                raise ConnectionRejectionError
+            # An empty one is what an IDE sends before anybody logged in.
+            await guards.authenticate(context, authorization or None)
+        except RequestError as error:
+            raise ConnectionRejectionError from error
+        return await super().on_ws_connect(context)
+
+    async def render_graphql_ide(self, request: Request) -> Response:
+        return graphiql.page(self._ide) if self._ide else refusal(404, "Not found")
+
+    def encode_json(self, data: object) -> bytes:
+        return orjson.dumps(data)
+
+    def decode_json(self, data: str | bytes) -> object:
+        return orjson.loads(data)
+
+    def parse_json(self, data: str | bytes) -> object:
+        parsed = super().parse_json(data)
+        if not isinstance(parsed, dict | list):
+            raise HTTPException(400, "The body is neither an object nor a list")
+        return parsed
+
+
+def refusal(status: int, message: str) -> Response:
+    """A request that is no operation: a GraphQL error without data."""
+    body = {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]}
+    return Response(orjson.dumps(body), status, media_type="application/json")
+
+
+def routes(schema: PerchSchema, services: Services, ide: Path | None, origins: list[str]) -> list[BaseRoute]:
+    """The endpoint over HTTP and websocket, and the IDE's files where there is an IDE."""
+    endpoint = Endpoint(schema, services, ide, origins)
+    found: list[BaseRoute] = [
+        Route("/graphql", endpoint, methods=["GET", "POST", "OPTIONS", "HEAD"], max_body_size=limits.BODY_BYTES),
+        WebSocketRoute("/graphql", endpoint),
+    ]
+    return found + (graphiql.routes(ide) if ide else [])
