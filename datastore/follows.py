@@ -67,7 +67,7 @@ class Follows:
         return [doc["_id"]["a"] async for doc in cursor]
 
     async def followers(self, author_id: int, first: int, after: Key | None) -> list[Edge[int]]:
-        """Up to `first` edges of (follower id, since), newest first; `after` is exclusive. A wrong-sized key is junk."""
+        """Up to `first` edges of (follower id, since), newest first; `after` is exclusive."""
         return await self._edges("a", author_id, "f", CursorKind.FOLLOWERS, first, after)
 
     async def following(self, follower_id: int, first: int, after: Key | None) -> list[Edge[int]]:

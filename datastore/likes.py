@@ -34,7 +34,9 @@ class Likes:
     async def existing(self, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
         """Those of the (user, tweet) pairs that are likes. One round trip, answered from the _id index alone."""
         keys = [{"t": tweet, "u": user} for user, tweet in pairs]
-        return {(doc["_id"]["u"], doc["_id"]["t"]) async for doc in self._likes.find({"_id": {"$in": keys}}, {"_id": 1})}
+        return {
+            (doc["_id"]["u"], doc["_id"]["t"]) async for doc in self._likes.find({"_id": {"$in": keys}}, {"_id": 1})
+        }
 
     async def likers(self, tweet_id: int, first: int, after: Key | None) -> list[Edge[int]]:
         """Up to `first` edges of (user id, since), newest first; `after` is exclusive."""

@@ -7,7 +7,6 @@ from bson import Timestamp
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ASCENDING, DESCENDING, InsertOne, ReadPreference, UpdateOne, WriteConcern
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
-from pymongo.read_concern import ReadConcern
 
 __all__ = [
     "AutoReconnect",
@@ -82,7 +81,6 @@ class Mongo:
         self.db = self.client.get_database(
             database,
             write_concern=WriteConcern("majority"),
-            read_concern=ReadConcern("local"),
             read_preference=ReadPreference.PRIMARY,
         )
         self.users = self.db["users"]
@@ -98,6 +96,10 @@ class Mongo:
         for collection, indexes in INDEXES.items():
             for keys, options in indexes:
                 await self.db[collection].create_index(keys, **options)
+
+    async def ping(self) -> None:
+        """Raises if no primary answers."""
+        await self.db.command("ping")
 
     async def cluster_time(self) -> Timestamp:
         """The cluster's logical clock now: a change stream started there sees every later write."""

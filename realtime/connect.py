@@ -23,6 +23,7 @@ def for_requests(url: str, timeout_ms: int = 500) -> Client:
         # One more try at once: an idle connection that the server closed is not an outage.
         retry=Retry(NoBackoff(), 1),
         max_connections=200,
+        client_name="perch-requests",
         protocol=2,
     )
 
@@ -38,5 +39,6 @@ def for_workers(url: str) -> Client:
         socket_keepalive=True,
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), 3, (RedisConnectionError, RedisTimeoutError)),
         max_connections=50,
+        client_name="perch-workers",
         protocol=2,
     )

@@ -9,31 +9,23 @@ import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
 
 from datastore import errors
+from schema.enums import ErrorCode
 
 log = structlog.get_logger()
 
-ErrorCode = strawberry.enum(errors.ErrorCode, description="Why a mutation was refused.")
 P = TypeVar("P")
-
-
-def _path(error: strawberry.Parent[errors.DomainError]) -> list[str] | None:
-    return list(error.path) or None
 
 
 @strawberry.interface(description="A refusal that a form can show.")
 class UserError:
     message: str = strawberry.field(description="What to tell the user, in English.")
     code: ErrorCode = strawberry.field(description="What to decide by.")
-    path: list[str] | None = strawberry.field(
-        resolver=_path, description="The input field that is to blame, if one is."
-    )
+    path: list[str] | None = strawberry.field(description="The input field to blame, if one is.")
 
 
 @strawberry.type(description="A refusal without further data.")
 class FieldError(UserError):
-    @classmethod
-    def is_type_of(cls, obj: object, info: object) -> bool:
-        return isinstance(obj, errors.DomainError) and not isinstance(obj, errors.TextTooLongError)
+    pass
 
 
 @strawberry.type(description="The text is longer than it may be.")
@@ -41,9 +33,13 @@ class TextTooLong(UserError):
     length: int = strawberry.field(description="Its length in characters: code points after NFC.")
     limit: int = strawberry.field(description="How many are allowed.")
 
-    @classmethod
-    def is_type_of(cls, obj: object, info: object) -> bool:
-        return isinstance(obj, errors.TextTooLongError)
+
+def refused(error: errors.DomainError) -> UserError:
+    """The refusal as data. NOTE: a copy, since graphql-core raises whatever exception a field gives."""
+    path = list(error.path) or None
+    if isinstance(error, errors.TextTooLongError):
+        return TextTooLong(message=error.message, code=error.code, path=path, length=error.length, limit=error.limit)
+    return FieldError(message=error.message, code=error.code, path=path)
 
 
 async def answered(make: Callable[..., P], call: Awaitable[Any], *fields: str) -> P:
@@ -51,7 +47,7 @@ async def answered(make: Callable[..., P], call: Awaitable[Any], *fields: str) -
     try:
         answer = await call
     except errors.DomainError as error:
-        return make(errors=[error])
+        return make(errors=[refused(error)])
     return make(errors=[], **dict.fromkeys(fields, answer))
 
 

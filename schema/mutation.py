@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
-from strawberry import UNSET
+from strawberry import UNSET, argument
 
 from resolvers import accounts, follows, likes, tweets
 from resolvers.context import Info
@@ -133,50 +133,70 @@ def _session(make: Callable[..., Any]) -> Callable[..., Any]:
 @strawberry.type(description="What can be done.")
 class Mutation:
     @strawberry.mutation(description="Open an account and its first session.")
-    async def sign_up(self, info: Info, input: SignUpInput) -> SignUpPayload:
+    async def sign_up(
+        self, info: Info, input: Annotated[SignUpInput, argument(description="Who they are.")]
+    ) -> SignUpPayload:
         call = accounts.sign_up(info, input.username, input.email, input.password, _given(input.display_name))
         return await answered(_session(SignUpPayload), call, "logged_in")
 
     @strawberry.mutation(description="Open a session. Whatever is wrong, the answer is WRONG_CREDENTIALS.")
-    async def log_in(self, info: Info, input: LogInInput) -> LogInPayload:
+    async def log_in(
+        self, info: Info, input: Annotated[LogInInput, argument(description="Who, and the proof.")]
+    ) -> LogInPayload:
         call = accounts.log_in(info, input.username_or_email, input.password)
         return await answered(_session(LogInPayload), call, "logged_in")
 
     @strawberry.mutation(description="Swap a refresh token for fresh tokens. A replayed one ends its session.")
-    async def refresh_session(self, info: Info, input: RefreshSessionInput) -> RefreshSessionPayload:
+    async def refresh_session(
+        self, info: Info, input: Annotated[RefreshSessionInput, argument(description="The token to swap.")]
+    ) -> RefreshSessionPayload:
         return await answered(RefreshSessionPayload, accounts.refresh_session(info, input.refresh_token), "tokens")
 
     @strawberry.mutation(description="End this session, or all.")
-    async def log_out(self, info: Info, input: LogOutInput) -> LogOutPayload:
+    async def log_out(
+        self, info: Info, input: Annotated[LogOutInput, argument(description="How much to end.")]
+    ) -> LogOutPayload:
         return await answered(LogOutPayload, accounts.log_out(info, bool(input.everywhere)))
 
     @strawberry.mutation(description="Post a tweet, or answer one.")
-    async def post_tweet(self, info: Info, input: PostTweetInput) -> PostTweetPayload:
+    async def post_tweet(
+        self, info: Info, input: Annotated[PostTweetInput, argument(description="What to post.")]
+    ) -> PostTweetPayload:
         target = _given(input.in_reply_to)
         answered_id = globalid.of_type(target, "Tweet") if target is not None else None
         call = tweets.post(info, input.text, answered_id, _given(input.idempotency_key))
         return await answered(PostTweetPayload, call, "tweet")
 
     @strawberry.mutation(description="Delete an own tweet: it leaves every timeline and list.")
-    async def delete_tweet(self, info: Info, input: TweetInput) -> DeleteTweetPayload:
+    async def delete_tweet(
+        self, info: Info, input: Annotated[TweetInput, argument(description="Which tweet.")]
+    ) -> DeleteTweetPayload:
         payload = await answered(DeleteTweetPayload, tweets.delete(info, _tweet(input)))
         payload.deleted_tweet_id = None if payload.errors else input.tweet_id
         return payload
 
     @strawberry.mutation(description="Like a tweet.")
-    async def like_tweet(self, info: Info, input: TweetInput) -> TweetPayload:
+    async def like_tweet(
+        self, info: Info, input: Annotated[TweetInput, argument(description="Which tweet.")]
+    ) -> TweetPayload:
         return await answered(TweetPayload, likes.like(info, _tweet(input)), "tweet")
 
     @strawberry.mutation(description="Take a like back.")
-    async def unlike_tweet(self, info: Info, input: TweetInput) -> TweetPayload:
+    async def unlike_tweet(
+        self, info: Info, input: Annotated[TweetInput, argument(description="Which tweet.")]
+    ) -> TweetPayload:
         return await answered(TweetPayload, likes.unlike(info, _tweet(input)), "tweet")
 
     @strawberry.mutation(description="Follow somebody: their recent tweets join the home timeline.")
-    async def follow_user(self, info: Info, input: UserInput) -> UserPayload:
+    async def follow_user(
+        self, info: Info, input: Annotated[UserInput, argument(description="Which user.")]
+    ) -> UserPayload:
         return await answered(UserPayload, follows.follow(info, _user(input)), "user")
 
     @strawberry.mutation(description="Stop following: their tweets are gone from the home timeline at once.")
-    async def unfollow_user(self, info: Info, input: UserInput) -> UserPayload:
+    async def unfollow_user(
+        self, info: Info, input: Annotated[UserInput, argument(description="Which user.")]
+    ) -> UserPayload:
         return await answered(UserPayload, follows.unfollow(info, _user(input)), "user")
 
 

@@ -8,11 +8,9 @@ from strawberry import Parent
 from datastore import records
 from datastore.records import CursorKind
 from schema import cursors, globalid
+from schema.enums import ResyncReason, TimelineSource
 from schema.tweets import Tweet
 from schema.users import PageInfo
-
-TimelineSource = strawberry.enum(records.TimelineSource, description="Why an entry is in the home timeline.")
-ResyncReason = strawberry.enum(records.ResyncReason, description="Why what the client holds may differ.")
 
 
 def _home_cursor(entry_id: int) -> str:

@@ -1,0 +1,59 @@
+"""The world of a test: the real app over a real mongod and valkey, one set for each test process."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+import app
+from datastore.devserver import mongod
+from realtime.devserver import valkey
+from tests.perch import Perch, serving
+
+os.environ.pop("MONGO_URL", None)
+os.environ.pop("REDIS_URL", None)
+
+
+@pytest.fixture(scope="session")
+async def urls(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[str, str]]:
+    """(MongoDB, Redis): servers of this test process's own."""
+    folder: Path = tmp_path_factory.mktemp("servers")
+    async with mongod(folder / "mongo") as mongo_url, valkey(folder / "redis") as redis_url:
+        yield mongo_url, redis_url
+
+
+@pytest.fixture(scope="session")
+def settings(urls: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> app.Settings:
+    """Short waits, no action limits, a port that is not used."""
+    return app.Settings(
+        mongo_url=urls[0],
+        redis_url=urls[1],
+        data_dir=tmp_path_factory.mktemp("data"),
+        secret_key="a secret for tests, long enough to sign with",
+        rate_limits=False,
+        lease_seconds=1,
+        sweep_seconds=0.2,
+        log_level="WARNING",
+    )
+
+
+@pytest.fixture(scope="session")
+async def perch(settings: app.Settings) -> AsyncIterator[Perch]:
+    """A server and a worker. Tests share it and make people of their own."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(app.working(settings))
+        yield await stack.enter_async_context(serving(settings))
+
+
+@pytest.fixture(scope="session")
+def live_server(perch: Perch) -> Perch:
+    """The same, under the name that the browser tests know."""
+    return perch
+
+
+@pytest.fixture(scope="session")
+async def demo_account(perch: Perch) -> None:
+    """The account that GraphiQL's example tabs log in with."""
+    await perch.sign_up("demo", "perch-demo-2006")

@@ -1,0 +1,168 @@
+"""Walk 2: homeTimeline, page by page, from Redis and below the floor from MongoDB."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from redis.asyncio import Redis
+
+from datastore import ids
+from datastore.tweets import new_doc
+from realtime import keys
+from schema import globalid
+from tests.perch import Perch, Person
+
+
+async def plant(perch: Perch, author: Person, count: int, minutes_ago: int = 10_000) -> list[str]:
+    """Tweets from the past that raise no events, oldest first; gives their texts."""
+    author_id = globalid.of_type(author.id, "User")
+    start = int(datetime.now(UTC).timestamp() * 1000) - minutes_ago * 60_000
+    docs = [
+        new_doc(ids.new(start + number * 1000, author_id), author_id, f"{author.username} {number}")
+        | {"imported": True}
+        for number in range(count)
+    ]
+    await perch.mongo.tweets.insert_many(docs)
+    return [doc["text"] for doc in docs]
+
+
+async def walk(person: Person, first: int) -> list[str]:
+    """Every text of the timeline, page by page."""
+    texts: list[str] = []
+    after = None
+    while True:
+        page = await person.home(first, after)
+        assert len(page["edges"]) <= first
+        assert page["pageInfo"]["hasPreviousPage"] is (after is not None)
+        texts += [edge["node"]["text"] for edge in page["edges"]]
+        after = page["pageInfo"]["endCursor"]
+        if not page["pageInfo"]["hasNextPage"]:
+            return texts
+
+
+async def test_paging_goes_past_what_redis_keeps_to_the_very_first_tweet(perch: Perch) -> None:
+    reader, ann, bob = await perch.persons(3)
+    texts = [*await plant(perch, ann, 300), *await plant(perch, bob, 300, minutes_ago=9_000)]
+    await reader.follow(ann)
+    await reader.follow(bob)
+    await perch.settle()
+    assert await walk(reader, 97) == texts[::-1]
+    assert await perch.redis.zcard(keys.timeline(globalid.of_type(reader.id, "User"))) == 201
+
+
+async def test_a_timeline_is_trimmed_and_its_pages_stay_whole(perch: Perch) -> None:
+    reader, ann = await perch.persons(2)
+    await reader.follow(ann)
+    await perch.settle()
+    await reader.home()
+    expected = [(await ann.post(f"tweet {number}"))["text"] for number in range(240)]
+    await perch.settle()
+    assert await perch.redis.zcard(keys.timeline(globalid.of_type(reader.id, "User"))) <= 233
+    assert await walk(reader, 50) == expected[::-1]
+
+
+async def test_a_flush_changes_no_page(perch: Perch) -> None:
+    reader, ann, bob = await perch.persons(3)
+    await plant(perch, ann, 30)
+    await reader.follow(ann)
+    await reader.follow(bob)
+    await bob.post("new")
+    await reader.post("mine")
+    await perch.settle()
+    before = await reader.home(50)
+    await perch.redis.flushall()
+    after = await reader.home(50)
+    assert after["edges"] == before["edges"]
+    assert after["pageInfo"] == before["pageInfo"]
+    await bob.post("after the flush")
+    await perch.settle()
+    assert (await reader.texts())[0] == "after the flush"
+
+
+async def test_twenty_first_readers_of_a_timeline_that_is_not_kept_make_one_rebuild(perch: Perch) -> None:
+    reader, ann = await perch.persons(2)
+    expected = (await plant(perch, ann, 20))[::-1]
+    await reader.follow(ann)
+    await perch.settle()
+    await perch.redis.unlink(keys.timeline(globalid.of_type(reader.id, "User")))
+    before = await calls(perch, "zrem")
+    pages = await asyncio.gather(*(reader.texts() for _ in range(20)))
+    assert all(page == expected for page in pages)
+    # build_finish removes the builder's sentinel; nothing else here removes a member.
+    assert await calls(perch, "zrem") - before == 1
+
+
+async def calls(perch: Perch, command: str) -> int:
+    stats = await perch.redis.info("commandstats")
+    found = stats.get(f"cmdstat_{command}", {"calls": 0})
+    return int(found["calls"])
+
+
+async def test_a_reply_is_for_those_who_follow_both_ends(perch: Perch) -> None:
+    reader, ann, bob = await perch.persons(3)
+    await reader.follow(ann)
+    question = await bob.post("question")
+    await ann.post("answer to a stranger", inReplyTo=question["id"])
+    own = await ann.post("thread")
+    await ann.post("goes on", inReplyTo=own["id"])
+    asked = await reader.post("I ask")
+    await ann.post("answer to the reader", inReplyTo=asked["id"])
+    await perch.settle()
+    assert await reader.texts() == ["answer to the reader", "I ask", "goes on", "thread"]
+    await reader.follow(bob)
+    await perch.settle()
+    assert await reader.texts() == [
+        "answer to the reader", "I ask", "goes on", "thread", "answer to a stranger", "question",
+    ]  # fmt: skip
+
+
+async def test_a_page_of_filtered_entries_goes_on_until_there_is_something_to_show(perch: Perch) -> None:
+    reader, ann, bob = await perch.persons(3)
+    await reader.follow(ann)
+    question = await bob.post("question")
+    expected = [(await ann.post(f"shown {number}"))["text"] for number in range(3)]
+    for number in range(30):
+        await ann.post(f"hidden {number}", inReplyTo=question["id"])
+    await perch.settle()
+    assert await walk(reader, 3) == expected[::-1]
+
+
+async def test_a_page_costs_the_same_number_of_commands_for_5_and_100_edges(perch: Perch) -> None:
+    reader, ann = await perch.persons(2)
+    await plant(perch, ann, 150)
+    await reader.follow(ann)
+    await perch.settle()
+    await reader.home()
+    costs = []
+    for first in (5, 100):
+        before = await served(perch)
+        assert len((await reader.home(first))["edges"]) == first
+        after = await served(perch)
+        costs.append((after[0] - before[0], after[1] - before[1]))
+    # MongoDB: session, own entries, tweets, follows, authors, likes. Redis: the page script and five commands in it.
+    assert costs == [(6, 6), (6, 6)]
+
+
+async def served(perch: Perch) -> tuple[int, int]:
+    """Finds that MongoDB has answered, and commands that Redis has answered on connections of the request path."""
+    status = await perch.mongo.db.command("serverStatus")
+    async with Redis.from_url(perch.settings.redis_url, decode_responses=True) as observer:
+        rows = await observer.client_list()
+    return status["opcounters"]["query"], sum(int(r["tot-cmds"]) for r in rows if r["name"] == "perch-requests")
+
+
+async def test_the_timeline_is_for_those_who_are_logged_in(perch: Perch) -> None:
+    answer = await perch.ask("{ homeTimeline { nodes { id } } }")
+    assert answer.codes == ["UNAUTHENTICATED"]
+
+
+async def test_first_has_bounds_and_cursors_have_types(perch: Perch) -> None:
+    ann = await perch.person()
+    await ann.post("one")
+    for first in (0, -1, 101):
+        answer = await ann.ask("query ($n: Int) { homeTimeline(first: $n) { nodes { id } } }", n=first)
+        assert answer.codes == ["BAD_USER_INPUT"]
+    assert (await ann.do("{ homeTimeline(first: null) { nodes { id } } }"))["homeTimeline"]["nodes"]
+    live = (await ann.home())["liveCursor"]
+    for junk in ("", "x", "aDox!", live, ann.id, "aDow\u00e9"):
+        answer = await ann.ask("query ($c: String) { homeTimeline(after: $c) { nodes { id } } }", c=junk)
+        assert answer.codes == ["BAD_USER_INPUT"], junk
