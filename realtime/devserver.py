@@ -14,7 +14,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from datastore.devserver import DevServerError, Program, Say, kept, listening, take_soon
+from datastore.ownership import take_soon
+from datastore.processes import DevServerError, Program, Say, kept, listening
 
 # Streams must survive a restart of `make run`, hence the append-only file; nothing may be evicted behind our back;
 # 256: a timeline with its sentinel stays in the compact encoding (4.0 KiB against 59 KiB).

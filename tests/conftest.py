@@ -6,9 +6,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 import app
 from datastore.devserver import mongod
+from datastore.settings import Settings
 from realtime.devserver import valkey
 from tests.perch import Perch, serving
 
@@ -25,13 +27,13 @@ async def urls(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[
 
 
 @pytest.fixture(scope="session")
-def settings(urls: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> app.Settings:
+def settings(urls: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Short waits, no action limits, a port that is not used."""
-    return app.Settings(
+    return Settings(
         mongo_url=urls[0],
         redis_url=urls[1],
         data_dir=tmp_path_factory.mktemp("data"),
-        secret_key="a secret for tests, long enough to sign with",
+        secret_key=SecretStr("a secret for tests, long enough to sign with"),
         rate_limits=False,
         lease_seconds=1,
         sweep_seconds=0.2,
@@ -40,7 +42,7 @@ def settings(urls: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
-async def perch(settings: app.Settings) -> AsyncIterator[Perch]:
+async def perch(settings: Settings) -> AsyncIterator[Perch]:
     """A server and a worker. Tests share it and make people of their own."""
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(app.working(settings))

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import secrets
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,10 +18,12 @@ from websockets.asyncio.client import ClientConnection
 import app
 from datastore.changes import Changes
 from datastore.mongo import Mongo
+from datastore.settings import Settings
 from realtime.connect import Client
 from realtime.pipeline import settle
 
 PATIENCE_SECONDS = 10
+PASSWORD = "correct horse 7"
 _numbers = itertools.count()
 
 SIGN_UP = """mutation ($input: SignUpInput!) { signUp(input: $input) {
@@ -169,7 +172,7 @@ class Perch:
     """A running server."""
 
     url: str
-    settings: app.Settings
+    settings: Settings
     mongo: Mongo
     redis: Client
     http: httpx.AsyncClient
@@ -183,7 +186,7 @@ class Perch:
         body = response.json()
         return Answer(response.status_code, body.get("data"), body.get("errors", []))
 
-    async def sign_up(self, username: str, password: str = "correct horse 7") -> Person:
+    async def sign_up(self, username: str, password: str = PASSWORD) -> Person:
         """A new person."""
         given = {"username": username, "email": f"{username}@perch.example", "password": password}
         payload = (await self.ask(SIGN_UP, input=given)).data["signUp"]
@@ -208,6 +211,10 @@ class Perch:
         async with websockets.connect(url, **options) as connection:
             yield Socket(connection)
 
+    async def kill_pubsub(self) -> None:
+        """Cut every pub/sub connection on the server's side."""
+        await self.redis.client_kill_filter(_type="pubsub")
+
     async def settle(self) -> None:
         """Wait until everything written so far has followed."""
         beats = settle(Changes(self.mongo), self.redis, self.settings.partitions)
@@ -215,12 +222,12 @@ class Perch:
 
 
 @asynccontextmanager
-async def serving(settings: app.Settings) -> AsyncIterator[Perch]:
+async def serving(settings: Settings) -> AsyncIterator[Perch]:
     """The API of these settings on a free port, in this process."""
     async with app.api(settings) as asgi, app.clients(settings) as clients:
         server = uvicorn.Server(app.uvicorn_config(settings.model_copy(update={"port": free_port()}), asgi))
-        server.install_signal_handlers = lambda: None  # type: ignore[method-assign,attr-defined]
-        task = asyncio.create_task(server.serve())
+        # NOTE: not serve(), which would take the signals of the test process.
+        task = asyncio.create_task(server._serve())
         while not server.started:
             await asyncio.sleep(0.01)
         url = f"http://127.0.0.1:{server.config.port}"
@@ -232,8 +239,6 @@ async def serving(settings: app.Settings) -> AsyncIterator[Perch]:
 
 def free_port() -> int:
     """A port that nobody listens on."""
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

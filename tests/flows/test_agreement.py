@@ -98,7 +98,7 @@ class History:
         elif what == "evict":
             await self.perch.redis.unlink(keys.timeline(globalid.of_type(self.reader.id, "User")))
         elif what == "kill pub/sub":
-            await self.perch.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            await self.perch.kill_pubsub()
         else:
             await self.perch.settle()
 

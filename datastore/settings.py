@@ -1,0 +1,87 @@
+"""Settings: every knob of an installation as one typed class. Only app.py makes one, and so reads the environment."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MONGO_URL, REDIS_URL = r"^(mongodb(\+srv)?://.+)?$", r"^((rediss?|unix)://.+)?$"
+
+
+class Settings(BaseSettings):
+    """Every setting. Each is read from the environment variable of its name in capitals; empty means the default."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
+    profile: Literal["development", "production"] = Field(default="development", description="how strict it all is")
+    data_dir: Path = Field(default=Path(".data"), description="embedded servers, logs and the development key")
+    mongo_url: str = Field(default="", pattern=MONGO_URL, description="MongoDB replica set; empty: embedded")
+    mongo_database: str = Field(default="perch", pattern=r"^[A-Za-z0-9_-]{1,60}$", description="name of the database")
+    redis_url: str = Field(default="", pattern=REDIS_URL, description="Redis or Valkey; empty: embedded")
+    secret_key: SecretStr = Field(default=SecretStr(""), description="signs tokens; empty: a random one, kept")
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="of browsers, by comma")
+    seed: bool = Field(default=True, description="`make run`: a living world on first start, and a demo author")
+    rate_limits: bool = Field(default=True, description="action limits, log-in throttles and cost budgets")
+    metrics: bool = Field(default=True, description="Prometheus metrics at /metrics")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="least level logged")
+
+    text_limit: int = Field(default=140, ge=1, le=10_000, description="code points in a tweet, after NFC")
+    kept_entries: int = Field(default=200, ge=1, le=10_000, description="entries left in a timeline by a trim")
+    trim_at: int = Field(default=232, ge=2, le=20_000, description="entries that call for a trim; compact up to 255")
+    inactive_days: int = Field(default=7, ge=1, le=365, description="days unread before a timeline is dropped")
+    presence_seconds: int = Field(default=900, ge=1, le=86_400, description="life of a live stream nobody renews")
+    events_kept: int = Field(default=200, ge=1, le=10_000, description="live events kept for each present reader")
+    partitions: int = Field(default=4, ge=1, le=1024, description="event streams, by author; workers lease whole ones")
+    lease_seconds: float = Field(default=5, ge=0.1, le=300, description="life of a silent relay's or worker's lease")
+    claim_idle_seconds: float = Field(default=10, ge=0.1, le=3600, description="age at which events are claimed")
+    sweep_seconds: float = Field(default=2, ge=0.05, le=60, description="pause between looks for missed live events")
+    access_token_seconds: int = Field(default=900, ge=1, le=86_400, description="life of an access token")
+    refresh_token_days: int = Field(default=30, ge=1, le=365, description="life of a refresh token")
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _by_comma(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < 32:
+            raise ValueError("give 32 characters or more")
+        return value
+
+    @model_validator(mode="after")
+    def _hang_together(self) -> Self:
+        if self.profile == "production" and not self.secret_key.get_secret_value():
+            raise ValueError("SECRET_KEY: required when PROFILE is production")
+        if self.trim_at <= self.kept_entries:
+            raise ValueError("TRIM_AT: must be greater than KEPT_ENTRIES")
+        return self
+
+
+def complaints(error: ValidationError) -> list[str]:
+    """One line for each bad setting; without its value, which may be a secret."""
+    return [
+        ": ".join([*(str(part).upper() for part in e["loc"]), e["msg"].removeprefix("Value error, ")])
+        for e in error.errors()
+    ]
+
+
+def settings_table(settings: Settings) -> str:
+    """Each setting with its value, default and description, aligned; secrets masked."""
+    rows = [("SETTING", "VALUE", "DEFAULT", "DESCRIPTION")]
+    for name, field in Settings.model_fields.items():
+        rows.append((name.upper(), _shown(getattr(settings, name)), _shown(field.default), field.description or ""))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join("  ".join([*map(str.ljust, row, widths), row[3]]) for row in rows)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    text = ",".join(value) if isinstance(value, tuple) else str(value)
+    scheme, at, host = text.rpartition("@")
+    return f"{scheme.partition('://')[0]}://***@{host}" if at and "://" in scheme else text or "-"

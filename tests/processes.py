@@ -1,0 +1,95 @@
+"""Perch as real processes: `python -m app serve` and `work`, started, killed and started again."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+import app
+from datastore.settings import Settings
+from tests.perch import PATIENCE_SECONDS, Perch, free_port
+
+ROOT = Path(__file__).parent.parent
+
+
+class Cluster:
+    """One server process and any number of workers, over given MongoDB and Redis."""
+
+    def __init__(self, urls: tuple[str, str], folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._env = os.environ | {
+            "MONGO_URL": urls[0],
+            "REDIS_URL": urls[1],
+            "MONGO_DATABASE": f"cluster_{self.port}",
+            "DATA_DIR": str(folder),
+            "PORT": str(self.port),
+            "SECRET_KEY": "a secret for tests, long enough to sign with",
+            "RATE_LIMITS": "off",
+            "LEASE_SECONDS": "0.6",
+            "SWEEP_SECONDS": "0.2",
+            **settings,
+        }
+        self.started: list[Process] = []
+
+    async def second_server(self) -> "Cluster":
+        """Another server process on the same MongoDB and Redis; stopped with this cluster."""
+        other = Cluster((self._env["MONGO_URL"], self._env["REDIS_URL"]), self.folder)
+        other._env = self._env | {"PORT": str(other.port)}
+        self.started.append(await other.start("serve"))
+        return other
+
+    async def start(self, command: str) -> Process:
+        """`python -m app COMMAND`; its output goes to a file of its own."""
+        with (self.folder / f"{command}.{len(self.started)}.log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "app", command, cwd=ROOT, env=self._env, stdout=log, stderr=log
+            )
+        self.started.append(process)
+        return process
+
+    @asynccontextmanager
+    async def perch(self) -> AsyncIterator[Perch]:
+        """The front door, once the server is ready."""
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE_SECONDS) as http:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not await _ready(http):
+                    await asyncio.sleep(0.05)
+            settings = Settings(
+                mongo_url=self._env["MONGO_URL"],
+                redis_url=self._env["REDIS_URL"],
+                mongo_database=self._env["MONGO_DATABASE"],
+            )
+            async with app.clients(settings) as clients:
+                yield Perch(str(http.base_url), settings, clients.mongo, clients.redis, http)
+
+    async def stop(self) -> None:
+        """End whatever still runs."""
+        for process in self.started:
+            if process.returncode is None:
+                process.terminate()
+        for process in self.started:
+            try:
+                await asyncio.wait_for(process.wait(), PATIENCE_SECONDS)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def _ready(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def kill(process: Process) -> None:
+    """SIGKILL, and wait until it is gone."""
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
