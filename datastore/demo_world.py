@@ -184,7 +184,7 @@ def _tweets(random: Random, people: list[_Person], followers: list[list[int]], s
     """Oldest first: more in the recent hours, more by people who are followed more; one in four is an answer."""
     times: set[int] = set()
     while len(times) < TWEETS:
-        times.add(start_ms - 1 - int(_WEEK_MS * random.random() ** 2.5))
+        times.add(start_ms - 1 - int(_WEEK_MS * random.random() ** 1.6))
     talk = [len(crowd) ** 0.7 + 1 for crowd in followers]
     said: list[_Said] = []
     texts: set[str] = set()

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from redis.exceptions import ResponseError
@@ -18,7 +17,7 @@ from datastore.changes import Change, ChangeReader, Changes, Event, EventName, H
 from datastore.mongo import PyMongoError
 from realtime import keys
 from realtime.connect import Client, RedisError
-from realtime.scripts import fresh_token
+from realtime.scripts import Arg, Scripts, fresh_token
 
 log = structlog.get_logger()
 
@@ -62,6 +61,7 @@ class Relay:
     ) -> None:
         self._changes = changes
         self._redis = redis
+        self._scripts = Scripts(redis)
         self._partitions = partitions
         self._waits = waits
         self._forget_timelines = forget_timelines
@@ -140,20 +140,20 @@ class Relay:
             await self._append_batch(batch)
 
     async def _append_batch(self, batch: Sequence[Change]) -> None:
-        """One pipeline: the mark, then the events in order."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.get(keys.RELAY_MARK)
-            for change in batch:
-                for partition in self._partitions_of(change.event):
-                    pipe.xadd(keys.events(partition), encode(change.event))
-            mark, *stream_ids = await pipe.execute()
-        stream_id = iter(stream_ids)
+        """One round trip: all events in order, or none if Redis forgot what it was filled with."""
+        args: list[Arg] = []
         for change in batch:
-            marks = tuple((partition, next(stream_id)) for partition in self._partitions_of(change.event))
+            for partition in self._partitions_of(change.event):
+                args += [partition, *encode(change.event).values()]
+        streams = [keys.events(partition) for partition in range(self._partitions)]
+        stream_ids = await self._scripts.run("append", [keys.RELAY_MARK, *streams], self._mark, *args)
+        if stream_ids is None:
+            raise _RewindError("the mark is gone")
+        left = iter(stream_ids)
+        for change in batch:
+            marks = tuple((partition, next(left)) for partition in self._partitions_of(change.event))
             self._waiting.append(_Waiting(marks, change.token))
         self._unappended -= len(batch)
-        if mark != self._mark:
-            raise _RewindError("the mark is gone")
 
     def _partitions_of(self, event: Event) -> Sequence[int]:
         if event.name is EventName.HEARTBEAT:
@@ -214,8 +214,11 @@ async def ensure_group(redis: Client, stream: str) -> None:
             raise
 
 
-def encode(event: Event) -> dict[Any, Any]:
-    """An event as the fields of a stream entry. `at` is when it was relayed, in milliseconds, for the lag."""
+def encode(event: Event) -> dict[str, Arg]:
+    """An event as the fields of a stream entry, in the order that lua/append.lua takes them.
+
+    `at` is when it was relayed, in milliseconds, for the lag.
+    """
     now_ms = time.time_ns() // 1_000_000
     return {"e": event.name, "b": event.bucket, "s": event.subject_id, "o": event.other_id, "at": now_ms}
 

@@ -1,0 +1,66 @@
+"""The rooms below the front door: a database and a Redis of each test's own, with nothing running."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import app
+from datastore import ids
+from datastore.changes import Changes
+from datastore.follows import Follows
+from datastore.records import Tweet
+from datastore.settings import Settings
+from datastore.tweets import Tweets
+from realtime.fanout import Fanout
+from realtime.handlers import Rooms
+from realtime.scripts import Scripts
+from realtime.timelines import Bounds, Timelines
+
+# A Redis of their own: the shared server of the front-door tests uses number 0.
+REDIS_NUMBER = 9
+
+
+@dataclass
+class House:
+    """The rooms, open."""
+
+    clients: app.Clients
+    # Any: redis-py's answers are typed as everything that they could be.
+    redis: Any
+    changes: Changes
+    follows: Follows
+    tweets: Tweets
+    timelines: Timelines
+    fanout: Fanout
+    rooms: Rooms
+
+    async def tweet(self, author_id: int, at_ms: int | None = None) -> Tweet:
+        return await self.tweets.add(author_id, "text", at_ms or ids.now_ms())
+
+    def people(self, count: int) -> list[int]:
+        """Ids of people nobody has to know more about."""
+        return [ids.new(ids.now_ms()) for _ in range(count)]
+
+
+@pytest.fixture
+async def house(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    """Small bounds: 10 entries kept, trimmed at 14."""
+    name = f"house_{ids.new(ids.now_ms())}"
+    redis_url = settings.redis_url.removesuffix("/0") + f"/{REDIS_NUMBER}"
+    own = settings.model_copy(update={"mongo_database": name, "redis_url": redis_url})
+    async with app.clients(own) as clients:
+        await clients.mongo.ensure_indexes()
+        await clients.redis.flushdb()
+        scripts = Scripts(clients.redis)
+        bounds = Bounds(kept_entries=10, trim_at=14, build_lease_ms=300)
+        follows, tweets = Follows(clients.mongo), Tweets(clients.mongo)
+        timelines = Timelines(scripts, follows, tweets, bounds)
+        fanout = Fanout(scripts, bounds)
+        changes = Changes(clients.mongo)
+        await changes.prepare()
+        rooms = Rooms(follows, tweets, timelines, fanout)
+        yield House(clients, clients.redis, changes, follows, tweets, timelines, fanout, rooms)
+        await clients.redis.flushdb()
+        await clients.mongo.client.drop_database(name)

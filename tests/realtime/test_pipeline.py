@@ -1,0 +1,249 @@
+"""Relay and worker: at least once, in order for each author, and nothing is lost however they end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+import realtime.worker
+from datastore import ids
+from datastore.changes import Event, EventName
+from realtime import handlers, keys
+from realtime.handlers import Rooms
+from realtime.pipeline import settle
+from realtime.relay import Relay, Waits, decode, encode
+from realtime.worker import DELIVERIES, Worker
+from tests.realtime.conftest import House
+
+PARTITIONS = 2
+WAITS = Waits(lease=0.4, watermark=0.05, retry=0.02, claim_block=0.05)
+
+
+@asynccontextmanager
+async def running(*things: Relay | Worker) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Run them meanwhile; whatever they raise is raised here."""
+    tasks = [asyncio.create_task(thing.run()) for thing in things]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
+
+
+def relay(house: House) -> Relay:
+    return Relay(house.changes, house.clients.live, PARTITIONS, WAITS, house.timelines.forget_all)
+
+
+def worker(house: House) -> Worker:
+    return Worker(house.clients.live, house.rooms, PARTITIONS, WAITS)
+
+
+async def settled(house: House) -> None:
+    await asyncio.wait_for(settle(house.changes, house.redis, PARTITIONS), 10)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
+    """Every event that reaches a handler, instead of what handlers do."""
+    events: list[Event] = []
+
+    async def note(rooms: Rooms, event: Event) -> None:
+        events.append(event)
+
+    noted: dict[EventName, Any] = {name: note for name in EventName if name is not EventName.HEARTBEAT}
+    monkeypatch.setattr("realtime.worker.HANDLERS", handlers.HANDLERS | noted)
+    return events
+
+
+async def test_every_write_comes_out_once_and_in_order(house: House, seen: list[Event]) -> None:
+    author, follower = house.people(2)
+    async with running(relay(house), worker(house)):
+        first, second = await house.tweet(author), await house.tweet(author)
+        await house.tweets.remove(author, first.id)
+        await house.follows.add(follower, author, ids.now_ms())
+        await house.follows.remove(follower, author)
+        await settled(house)
+    bucket = ids.bucket(first.id)
+    assert seen == [
+        Event(EventName.TWEET_POSTED, bucket, first.id),
+        Event(EventName.TWEET_POSTED, bucket, second.id),
+        Event(EventName.TWEET_DELETED, bucket, first.id),
+        Event(EventName.USER_FOLLOWED, bucket, author, follower),
+        Event(EventName.USER_UNFOLLOWED, bucket, author, follower),
+    ]
+
+
+async def test_what_was_written_while_nothing_ran_comes_out_later(house: House, seen: list[Event]) -> None:
+    (author,) = house.people(1)
+    tweets = [(await house.tweet(author)).id for _ in range(5)]
+    async with running(relay(house), worker(house)):
+        await settled(house)
+    assert [event.subject_id for event in seen] == tweets
+
+
+async def test_events_that_redis_forgot_before_they_were_handled_are_relayed_again(
+    house: House, seen: list[Event]
+) -> None:
+    (author,) = house.people(1)
+    async with running(relay(house)):
+        tweets = [(await house.tweet(author)).id for _ in range(5)]
+        stream = keys.events(ids.bucket(tweets[0]) % PARTITIONS)
+        async with asyncio.timeout(10):
+            while await house.redis.xlen(stream) < 5:
+                await asyncio.sleep(0.01)
+        await house.redis.flushdb()
+        async with running(worker(house)):
+            await settled(house)
+    assert [event.subject_id for event in seen] == tweets
+
+
+async def test_the_watermark_waits_for_the_workers(house: House, seen: list[Event]) -> None:
+    (author,) = house.people(1)
+    async with running(relay(house), worker(house)):
+        await house.tweet(author)
+        await settled(house)
+    seen.clear()
+    async with running(relay(house)):
+        tweet = await house.tweet(author)
+        await wait_for_length(house, ids.bucket(tweet.id) % PARTITIONS, 1)
+    # The relay is gone, and Redis too; only the watermark in MongoDB can know that the tweet was never handled.
+    await house.redis.flushdb()
+    async with running(relay(house), worker(house)):
+        await settled(house)
+    assert tweet.id in [event.subject_id for event in seen]
+
+
+async def wait_for_length(house: House, partition: int, length: int) -> None:
+    async with asyncio.timeout(10):
+        while await house.redis.xlen(keys.events(partition)) < length:
+            await asyncio.sleep(0.01)
+
+
+async def test_of_two_relays_one_leads_and_the_other_takes_over(house: House, seen: list[Event]) -> None:
+    (author,) = house.people(1)
+    async with running(worker(house)), running(relay(house)) as [leader]:
+        await settled(house)
+        async with running(relay(house)):
+            first = await house.tweet(author)
+            await settled(house)
+            leader.cancel()
+            await asyncio.gather(leader, return_exceptions=True)
+            second = await house.tweet(author)
+            await settled(house)
+    assert {first.id, second.id} <= {event.subject_id for event in seen}
+    order = [event.subject_id for event in seen]
+    assert order.index(first.id) < order.index(second.id)
+
+
+async def test_handled_events_leave_the_stream(house: House, seen: list[Event]) -> None:
+    (author,) = house.people(1)
+    async with running(relay(house), worker(house)):
+        for _ in range(300):
+            await house.tweet(author)
+        await settled(house)
+        stream = keys.events(ids.spread(author, ids.AUTHOR_BUCKETS) % PARTITIONS)
+        async with asyncio.timeout(10):
+            # Trimmed by whole nodes of the stream, so some handled ones may stay.
+            while await house.redis.xlen(stream) > 150:
+                await settled(house)
+    assert len(seen) == 300
+
+
+async def test_a_workers_unfinished_batch_is_finished_by_the_next(
+    house: House, seen: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (author,) = house.people(1)
+    reached = asyncio.Event()
+
+    async def hang(rooms: Rooms, event: Event) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    noting = dict(realtime.worker.HANDLERS)
+    monkeypatch.setattr("realtime.worker.HANDLERS", noting | {EventName.TWEET_POSTED: hang})
+    async with running(relay(house)):
+        async with running(worker(house)):
+            tweet = await house.tweet(author)
+            await asyncio.wait_for(reached.wait(), 10)
+        monkeypatch.setattr("realtime.worker.HANDLERS", noting)
+        async with running(worker(house)):
+            await settled(house)
+    assert [event.subject_id for event in seen] == [tweet.id]
+
+
+async def test_poison_is_set_aside_after_five_tries_and_those_behind_it_move_on(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author, reader = house.people(2)
+    await house.follows.add(reader, author, ids.now_ms())
+    await house.timelines.page(reader, 5)
+    poison = await house.tweet(author)
+    good = await house.tweet(author)
+    tries = []
+
+    async def choke(rooms: Rooms, event: Event) -> None:
+        if event.subject_id == poison.id:
+            tries.append(event)
+            raise ValueError("poison")
+        await handlers.on_tweet_posted(rooms, event)
+
+    monkeypatch.setattr("realtime.worker.HANDLERS", handlers.HANDLERS | {EventName.TWEET_POSTED: choke})
+    async with running(relay(house), worker(house)):
+        await settled(house)
+    # Once in the batch, then five times alone.
+    assert len(tries) == DELIVERIES + 1
+    dead = await house.redis.xrange(keys.DEAD_LETTERS)
+    assert [(fields["s"], fields["why"]) for _, fields in dead] == [(str(poison.id), "ValueError: poison")]
+    # The page reads MongoDB for the reader's own tweets only, so what it shows of the author was pushed or merged.
+    assert good.id in (await house.timelines.page(reader, 5)).entry_ids
+
+
+async def test_junk_in_the_stream_is_set_aside(house: House, seen: list[Event]) -> None:
+    (author,) = house.people(1)
+    async with running(relay(house), worker(house)):
+        await settled(house)
+        await house.redis.xadd(keys.events(0), {"what": "is this"})
+        tweet = await house.tweet(author)
+        await settled(house)
+    assert [event.subject_id for event in seen] == [tweet.id]
+    assert len(await house.redis.xrange(keys.DEAD_LETTERS)) == 1
+
+
+async def test_two_workers_share_the_partitions_and_one_takes_all_when_the_other_is_gone(
+    house: House, seen: list[Event]
+) -> None:
+    async with running(relay(house), worker(house)):
+        async with running(worker(house)):
+            async with asyncio.timeout(10):
+                while len(await owners(house)) < 2:
+                    await asyncio.sleep(0.02)
+        authors = house.people(8)
+        tweets = {(await house.tweet(author)).id for author in authors}
+        await settled(house)
+    assert {event.subject_id for event in seen} == tweets
+
+
+async def owners(house: House) -> set[str]:
+    found = [await house.redis.get(keys.lease(partition)) for partition in range(PARTITIONS)]
+    return {owner for owner in found if owner}
+
+
+async def test_imported_documents_raise_no_events(house: House, seen: list[Event]) -> None:
+    author, follower = house.people(2)
+    tweet = await house.tweet(author)
+    await house.clients.mongo.follows.insert_one(
+        {"_id": {"a": author, "f": follower}, "at": ids.now_ms(), "imported": True}
+    )
+    async with running(relay(house), worker(house)):
+        await settled(house)
+    assert [event.subject_id for event in seen] == [tweet.id]
+
+
+def test_an_event_survives_the_stream() -> None:
+    event = Event(EventName.USER_FOLLOWED, 7, 8, 9)
+    assert decode({key: str(value) for key, value in encode(event).items()}) == event
