@@ -19,6 +19,10 @@ _EMAIL = re.compile(r"[^@\s<>\"]{1,64}@[^@\s<>\".]+(\.[^@\s<>\".]+)+")
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 _UNSEEN = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Cs"})
+# Letters, marks and symbols that are drawn as nothing: fillers, selectors, the empty braille pattern.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | frozenset(
+    map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])
+)
 
 
 def tweet_text(text: str, limit: int = TWEET_LIMIT) -> str:
@@ -62,8 +66,8 @@ def email(address: str) -> str:
 
 
 def email_key(address: str) -> str:
-    """What makes two addresses the same: case is ignored."""
-    return address.casefold()
+    """What makes two addresses the same: case, spaces around it and the form of its accents are ignored."""
+    return unicodedata.normalize("NFC", address.strip()).casefold()
 
 
 def password(secret: str, name: str = "") -> str:
@@ -112,7 +116,7 @@ def _within(text: str, limit: int, field: str) -> str:
 
 def _visible(char: str) -> bool:
     # Format characters include the zero width spaces; an unassigned one may be an emoji newer than this Python.
-    return unicodedata.category(char) not in _UNSEEN
+    return unicodedata.category(char) not in _UNSEEN and char not in _BLANK
 
 
 def _encodable(text: str) -> bool:

@@ -56,7 +56,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
         events.append(event)
 
     noted: dict[EventName, Any] = {name: note for name in EventName if name is not EventName.HEARTBEAT}
-    monkeypatch.setattr("realtime.worker.HANDLERS", handlers.HANDLERS | noted)
+    monkeypatch.setattr("realtime.worker.HANDLERS", dict(handlers.HANDLERS) | noted)
     return events
 
 
@@ -192,7 +192,7 @@ async def test_poison_is_set_aside_after_five_tries_and_those_behind_it_move_on(
             raise ValueError("poison")
         await handlers.on_tweet_posted(rooms, event)
 
-    monkeypatch.setattr("realtime.worker.HANDLERS", handlers.HANDLERS | {EventName.TWEET_POSTED: choke})
+    monkeypatch.setattr("realtime.worker.HANDLERS", dict(handlers.HANDLERS) | {EventName.TWEET_POSTED: choke})
     async with running(relay(house), worker(house)):
         await settled(house)
     # Once in the batch, then five times alone.
