@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datastore import ids
@@ -65,6 +65,7 @@ def test_buckets_and_ids_are_the_same_on_every_machine_and_in_every_version() ->
     assert made == [2309842534402644, 2309842534402645, 2309842534402646, 2309842534402647]
 
 
+@settings(max_examples=20)
 @given(st.integers(0, MAX_ID - 6400), st.sampled_from([64, 1024]))
 def test_neighbouring_values_part(start: int, buckets: int) -> None:
     counts = [0] * buckets

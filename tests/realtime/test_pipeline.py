@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import realtime.worker
+import realtime.worker as worker_module
 from datastore import ids
 from datastore.changes import Event, EventName
 from realtime import handlers, keys
@@ -164,7 +164,7 @@ async def test_a_workers_unfinished_batch_is_finished_by_the_next(
         reached.set()
         await asyncio.Event().wait()
 
-    noting = dict(realtime.worker.HANDLERS)
+    noting = dict(worker_module.HANDLERS)
     monkeypatch.setattr("realtime.worker.HANDLERS", noting | {EventName.TWEET_POSTED: hang})
     async with running(relay(house)):
         async with running(worker(house)):

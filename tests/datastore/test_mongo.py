@@ -1,0 +1,199 @@
+"""MongoDB: indexes that serve every query of the house, and writes that the majority has."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from datastore import ids
+from datastore.changes import Changes
+from datastore.follows import Follows
+from datastore.likes import Likes
+from datastore.mongo import INDEXES, Doc, DuplicateKeyError, Mongo, duplicate_field
+from datastore.sessions import Sessions
+from datastore.tweets import Tweets, new_doc
+from datastore.users import Users
+from datastore.users import new_doc as new_user
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1000)
+PEOPLE = 250
+
+
+async def fill(mongo: Mongo) -> list[int]:
+    """A world in which a bad plan is a slow plan; gives its people."""
+    chance = random.Random(3)
+    users = [new_user(f"p{number}", f"P{number}", NOW_MS + number) for number in range(PEOPLE)]
+    people = [doc["_id"] for doc in users]
+    tweets = {}
+    for number in range(3000):
+        author = chance.choice(people)
+        tweet_id = ids.new(NOW_MS + number, author)
+        tweets[tweet_id] = new_doc(tweet_id, author, "x") | ({"is_reply": True} if number % 3 == 0 else {})
+    follows = {(chance.choice(people), chance.choice(people)) for _ in range(2000)}
+    follows |= {(people[1], other) for other in people} | {(other, people[0]) for other in people}
+    likes = {(chance.choice([*tweets]), chance.choice(people)) for _ in range(1000)}
+    likes |= {(next(iter(tweets)), other) for other in people}
+    await mongo.users.insert_many(users)
+    await mongo.tweets.insert_many(tweets.values())
+    await mongo.follows.insert_many([{"_id": {"a": a, "f": f}, "at": NOW_MS + n} for n, (f, a) in enumerate(follows)])
+    await mongo.likes.insert_many([{"_id": {"t": t, "u": u}, "at": NOW_MS + n} for n, (t, u) in enumerate(likes)])
+    return people
+
+
+async def ask_everything(mongo: Mongo, people: list[int]) -> None:
+    """Every method of every room, on roads that exist and on roads that do not."""
+    users, tweets, follows, likes = Users(mongo), Tweets(mongo), Follows(mongo), Likes(mongo)
+    sessions, changes = Sessions(mongo, timedelta(days=30)), Changes(mongo)
+    ann, bob = people[0], people[1]
+
+    await users.add("new", "new@perch.example", "a hash", "New", NOW_MS)
+    await users.get_many(people[:100])
+    await users.by_username("p7")
+    await users.account(ann)
+    await users.account_by_login("p7")
+    await users.account_by_login("new@perch.example")
+    await users.set_password(ann, "another")
+    await users.count(ann, "followers", 1)
+
+    tweet = await tweets.add(ann, "one", NOW_MS + 10_000, idempotency_key="k")
+    await tweets.add(ann, "one", NOW_MS + 10_000, idempotency_key="k")
+    answer = await tweets.add(bob, "two", NOW_MS + 10_001, answered=tweet)
+    await tweets.get_many([tweet.id, answer.id, 7])
+    await tweets.author_of(tweet.id)
+    for before in (None, tweet.id):
+        await tweets.by_author(ann, 21, before)
+        await tweets.entry_ids(people, 101, before)
+        await tweets.entry_ids(people[:1], 101, before, above=ids.new(NOW_MS + 5, ann))
+        await tweets.entry_ids(people[:200], 3, before)
+
+    for after in (None, (NOW_MS + 500, ann)):
+        await follows.followers(ann, 21, after)
+        await follows.following(bob, 21, after)
+        await likes.likers(tweet.id, 21, after)
+    await follows.add(people[7], people[8], NOW_MS)
+    await follows.existing([(bob, other) for other in people[:100]])
+    await follows.followee_ids(bob)
+    assert [batch async for batch in follows.walk_followers(ann)]
+    await follows.remove(people[7], people[8])
+
+    await likes.add(ann, tweet.id, NOW_MS)
+    await likes.existing([(ann, tweet.id), (bob, tweet.id)])
+    await likes.remove(ann, tweet.id)
+    await tweets.remove(bob, answer.id)
+
+    session = await sessions.add(ann, b"1", None, NOW_MS)
+    await sessions.get(session.id, NOW)
+    await sessions.of_user(ann, NOW)
+    await sessions.rotate(session.id, b"1", b"2", NOW)
+    await sessions.rotate(session.id, b"1", b"2", NOW)
+    await sessions.end(session.id)
+    await sessions.end_all(ann)
+
+    await changes.prepare()
+    lease = await changes.lease("a", 60)
+    assert lease
+    await changes.beat()
+    await changes.store({"_data": "x"}, lease.fence)
+    await changes.restart_from_now(lease.fence)
+    await changes.release("a")
+
+
+@pytest.fixture
+async def profile(mongo: Mongo) -> list[Doc]:
+    """What MongoDB's profiler wrote down about every query of the house."""
+    people = await fill(mongo)
+    await mongo.db.command("profile", 2)
+    await ask_everything(mongo, people)
+    await mongo.db.command("profile", 0)
+    ours = {"ns": {"$in": [f"{mongo.db.name}.{name}" for name in INDEXES]}}
+    return [doc async for doc in mongo.db["system.profile"].find(ours)]
+
+
+def shape(entry: Doc) -> str:
+    """The query, for the message of a failed assertion."""
+    command: Any = entry.get("command", {})
+    return f"{entry['op']} {entry['ns'].split('.')[1]} {command.get('filter') or command.get('q') or command.get('query')}"
+
+
+async def test_no_query_scans_a_collection_or_sorts_in_memory(profile: list[Doc]) -> None:
+    planned = [entry for entry in profile if "planSummary" in entry]
+    assert {entry["ns"].split(".")[1] for entry in planned} == set(INDEXES)
+    assert len(planned) > 50
+    assert [shape(entry) for entry in planned if "COLLSCAN" in entry["planSummary"]] == []
+    assert [shape(entry) for entry in planned if entry.get("hasSortStage")] == []
+    assert [shape(entry) for entry in planned if entry.get("usedDisk")] == []
+
+
+async def test_no_query_reads_much_more_than_it_gives(profile: list[Doc]) -> None:
+    # A merge of index scans looks once into each of up to 200 ranges.
+    wasteful = [
+        shape(entry)
+        for entry in profile
+        if entry.get("docsExamined", 0) > 2 * max(entry.get("nreturned", 0), 1)
+        or entry.get("keysExamined", 0) > 3 * max(entry.get("nreturned", 0), 1) + 2 * 200
+    ]
+    assert wasteful == []
+
+
+async def test_edges_are_looked_up_in_the_index_alone(profile: list[Doc]) -> None:
+    lookups = [
+        entry
+        for entry in profile
+        if entry["op"] == "query"
+        and entry["ns"].split(".")[1] in ("follows", "likes")
+        and "$in" in entry["command"]["filter"].get("_id", {})
+    ]
+    assert len(lookups) == 2
+    assert [shape(entry) for entry in lookups if entry["docsExamined"]] == []
+
+
+async def test_followees_are_read_from_the_index_alone(profile: list[Doc]) -> None:
+    (found,) = (e for e in profile if e["op"] == "query" and e["command"].get("projection") == {"_id.a": 1, "at": 1})
+    assert found["nreturned"] > 100
+    assert found["docsExamined"] == 0
+
+
+async def test_indexes_are_made_once(mongo: Mongo) -> None:
+    before = {name: await mongo.db[name].index_information() for name in INDEXES}
+    await mongo.ensure_indexes()
+    assert {name: await mongo.db[name].index_information() for name in INDEXES} == before
+    assert {name: max(len(found) - 1, 0) for name, found in before.items()} == {
+        name: len(made) for name, made in INDEXES.items()
+    }
+
+
+async def test_writes_wait_for_the_majority_and_are_retried_and_reads_ask_the_primary(mongo: Mongo) -> None:
+    for name in INDEXES:
+        assert mongo.db[name].write_concern.document == {"w": "majority"}
+        assert mongo.db[name].read_preference.name == "Primary"
+    assert mongo.client.options.retry_writes
+    assert mongo.client.options.retry_reads
+
+
+async def test_times_come_back_in_utc(mongo: Mongo) -> None:
+    await mongo.system.insert_one({"_id": "t", "at": NOW})
+    found = await mongo.system.find_one({"_id": "t"})
+    assert found == {"_id": "t", "at": NOW}
+    assert found["at"].utcoffset() == timedelta(0)
+
+
+async def test_a_refused_write_names_the_field_that_refused_it(mongo: Mongo) -> None:
+    first = new_user("ann", "Ann", NOW_MS) | {"email_key": "a"}
+    await mongo.users.insert_one(first)
+    for clash, field in (
+        (first, "_id"),
+        (first | {"_id": 1, "email_key": "b"}, "name_key"),
+        (first | {"_id": 1, "name_key": "b"}, "email_key"),
+    ):
+        with pytest.raises(DuplicateKeyError) as caught:
+            await mongo.users.insert_one(clash)
+        assert duplicate_field(caught.value) == field
+
+
+async def test_the_cluster_time_is_not_behind_the_last_write(mongo: Mongo) -> None:
+    before = await mongo.cluster_time()
+    await mongo.system.insert_one({"_id": "t"})
+    assert await mongo.cluster_time() > before
+    await mongo.ping()

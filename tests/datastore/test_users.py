@@ -1,0 +1,116 @@
+"""People: unique names and addresses whatever their case, and counters that nobody sees below zero."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from datastore import ids
+from datastore.errors import DomainError, ErrorCode
+from datastore.mongo import Mongo
+from datastore.records import Account, User
+from datastore.users import Users, new_doc
+
+NOW_MS = 1_780_000_000_000
+
+
+async def add(users: Users, name: str, email: str | None = None) -> Account:
+    return await users.add(name, email or f"{name}@perch.example", "a hash", name.title(), NOW_MS)
+
+
+async def test_a_new_account_has_a_profile_without_counts(mongo: Mongo) -> None:
+    users = Users(mongo)
+    account = await add(users, "ann")
+    profile = account.user
+    assert profile == User(profile.id, "ann", "Ann", "", 0, 0, 0, False)
+    assert ids.at_ms(profile.id) == NOW_MS
+    assert (account.email, account.password_hash) == ("ann@perch.example", "a hash")
+    assert await users.account(profile.id) == account
+    assert await users.get(profile.id) == await users.by_username("ANN") == profile
+
+
+async def test_names_and_addresses_are_unique_ignoring_case(mongo: Mongo) -> None:
+    users = Users(mongo)
+    await add(users, "Ann")
+    with pytest.raises(DomainError) as caught:
+        await add(users, "aNN", "other@perch.example")
+    assert (caught.value.code, caught.value.path) == (ErrorCode.USERNAME_TAKEN, ("input", "username"))
+    with pytest.raises(DomainError) as caught:
+        await add(users, "other", "ANN@Perch.Example")
+    assert (caught.value.code, caught.value.path) == (ErrorCode.EMAIL_TAKEN, ("input", "email"))
+
+
+async def test_of_20_who_want_one_name_at_once_one_gets_it(mongo: Mongo) -> None:
+    users = Users(mongo)
+    outcomes = await asyncio.gather(
+        *(add(users, "ann", f"{number}@perch.example") for number in range(20)), return_exceptions=True
+    )
+    assert sum(isinstance(outcome, Account) for outcome in outcomes) == 1
+    refused = [outcome.code for outcome in outcomes if isinstance(outcome, DomainError)]
+    assert refused == [ErrorCode.USERNAME_TAKEN] * 19
+    assert await mongo.users.count_documents({}) == 1
+
+
+async def test_a_clash_of_ids_is_tried_again(mongo: Mongo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ids, "_random", Bits(iter([5, 0, 5, 0, 6, 0])))
+    users = Users(mongo)
+    ann, bob = await add(users, "ann"), await add(users, "bob")
+    assert (ids.bucket(ann.user.id), ids.bucket(bob.user.id)) == (5, 6)
+
+
+class Bits:
+    """Random bits that are not."""
+
+    def __init__(self, bits: Iterator[int]) -> None:
+        self._bits = bits
+
+    def getrandbits(self, count: int) -> int:
+        return next(self._bits)
+
+
+async def test_profiles_come_in_the_order_asked_none_where_there_is_none(mongo: Mongo) -> None:
+    users = Users(mongo)
+    ann, bob = (await add(users, "ann")).user, (await add(users, "bob")).user
+    assert await users.get_many([bob.id, 7, ann.id, bob.id]) == [bob, None, ann, bob]
+    assert await users.get_many([]) == []
+    assert await users.get(7) is None
+    assert await users.account(7) is None
+    assert await users.by_username("nobody") is None
+
+
+async def test_one_logs_in_by_name_or_address_whatever_the_case(mongo: Mongo) -> None:
+    users = Users(mongo)
+    account = await add(users, "Ann", "Ann.Lee@Perch.Example")
+    for login in ("ann", "ANN", "ann.lee@perch.example", "ANN.LEE@PERCH.EXAMPLE"):
+        assert await users.account_by_login(login) == account
+    for login in ("", "@", "ann@", "nobody", "nobody@perch.example", "ann.lee", "\x00", "x" * 10_000):
+        assert await users.account_by_login(login) is None
+
+
+async def test_several_people_may_have_no_address(mongo: Mongo) -> None:
+    await mongo.users.insert_many([new_doc(name, name, NOW_MS) for name in ("ann", "bob")])
+    account = await Users(mongo).account_by_login("ann")
+    assert account
+    assert (account.email, account.password_hash) == (None, None)
+
+
+async def test_a_password_is_replaced(mongo: Mongo) -> None:
+    users = Users(mongo)
+    account = await add(users, "ann")
+    await users.set_password(account.user.id, "another hash")
+    found = await users.account(account.user.id)
+    assert found
+    assert found.password_hash == "another hash"
+
+
+async def test_nobody_sees_a_counter_below_zero(mongo: Mongo) -> None:
+    users = Users(mongo)
+    ann = (await add(users, "ann")).user
+    await asyncio.gather(*(users.count(ann.id, counter, -1) for counter in ("followers", "following", "tweets")))
+    seen = await users.get(ann.id)
+    assert seen
+    assert (seen.follower_count, seen.following_count, seen.tweet_count) == (0, 0, 0)
+    await asyncio.gather(*(users.count(ann.id, "followers", 1) for _ in range(50)))
+    seen = await users.get(ann.id)
+    assert seen
+    assert seen.follower_count == 49
