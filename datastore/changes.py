@@ -25,6 +25,8 @@ class EventName(StrEnum):
 
     TWEET_POSTED = "TweetPosted"
     TWEET_DELETED = "TweetDeleted"
+    TWEET_RETWEETED = "TweetRetweeted"
+    RETWEET_UNDONE = "RetweetUndone"
     USER_FOLLOWED = "UserFollowed"
     USER_UNFOLLOWED = "UserUnfollowed"
     HEARTBEAT = "Heartbeat"
@@ -34,7 +36,8 @@ class EventName(StrEnum):
 class Event:
     """Ids only. `bucket` is the author's, in [0, 1024): events of one author keep their order.
 
-    TweetPosted, TweetDeleted: subject_id is the tweet. UserFollowed, UserUnfollowed: subject_id is the author,
+    TweetPosted, TweetDeleted: subject_id is the tweet. TweetRetweeted, RetweetUndone: it is the retweet, and the
+    bucket is the retweeter's. UserFollowed, UserUnfollowed: subject_id is the author,
     other_id the follower. Heartbeat: subject_id is a number that grows; it goes to every partition.
     """
 
@@ -75,6 +78,12 @@ _PIPELINE: list[Doc] = [
                     "ns.coll": "tweets",
                     "operationType": "update",
                     "updateDescription.updatedFields.deleted_at": {"$exists": True},
+                },
+                {"ns.coll": "retweets", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
+                {
+                    "ns.coll": "retweets",
+                    "operationType": "update",
+                    "updateDescription.updatedFields.undone_at": {"$exists": True},
                 },
                 {"ns.coll": "follows", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
                 {"ns.coll": "follows", "operationType": "delete"},
@@ -184,6 +193,8 @@ def _event(doc: Doc) -> Event:
     inserted = doc["operationType"] == "insert"
     if collection == "tweets":
         return Event(EventName.TWEET_POSTED if inserted else EventName.TWEET_DELETED, ids.bucket(key), key)
+    if collection == "retweets":
+        return Event(EventName.TWEET_RETWEETED if inserted else EventName.RETWEET_UNDONE, ids.bucket(key), key)
     if collection == "follows":
         name = EventName.USER_FOLLOWED if inserted else EventName.USER_UNFOLLOWED
         return Event(name, ids.spread(key["a"], ids.AUTHOR_BUCKETS), key["a"], key["f"])

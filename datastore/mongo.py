@@ -51,6 +51,11 @@ INDEXES: Mapping[str, Sequence[tuple[list[tuple[str, int]], Doc]]] = {
         ([("_id.t", ASCENDING), ("at", DESCENDING), ("_id.u", DESCENDING)], {}),
         ([("_id.u", ASCENDING), ("at", DESCENDING), ("_id.t", DESCENDING)], {}),
     ],
+    "retweets": [
+        ([("author", ASCENDING), ("tweet", ASCENDING)], {"unique": True, "partialFilterExpression": {"alive": True}}),
+        ([("author", ASCENDING), ("_id", DESCENDING)], _LIVE),
+        ([("tweet", ASCENDING), ("_id", DESCENDING)], _LIVE),
+    ],
     "sessions": [
         ([("user", ASCENDING), ("_id", DESCENDING)], {}),
         ([("expires", ASCENDING)], {"expireAfterSeconds": 0}),
@@ -89,6 +94,7 @@ class Mongo:
         self.idempotency = self.db["idempotency"]
         self.follows = self.db["follows"]
         self.likes = self.db["likes"]
+        self.retweets = self.db["retweets"]
         self.system = self.db["system"]
 
     async def ensure_indexes(self) -> None:

@@ -82,6 +82,15 @@ class Tweet:
         return self.in_reply_to_id is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Retweet:
+    """A tweet passed on by `author_id`. `id` is its entry in timelines."""
+
+    id: int
+    author_id: int
+    tweet_id: int
+
+
 class CursorKind(StrEnum):
     """Which list a cursor belongs to: a cursor of one list is refused by another."""
 
@@ -90,6 +99,9 @@ class CursorKind(StrEnum):
     FOLLOWERS = "f"
     FOLLOWING = "g"
     LIKERS = "l"
+    USER_LIKES = "k"
+    RETWEETERS = "r"
+    REPLIES = "p"
     LIVE = "e"
 
 
@@ -120,20 +132,31 @@ class Page(Generic[T]):
         return [edge.node for edge in self.edges]
 
 
+class UserTweetFilter(StrEnum):
+    """Which of a user's tweets a list holds."""
+
+    TWEETS = "TWEETS"
+    TWEETS_AND_REPLIES = "TWEETS_AND_REPLIES"
+    RETWEETS = "RETWEETS"
+
+
 class TimelineSource(StrEnum):
     """Why an entry is in a home timeline."""
 
     FOLLOWING = "FOLLOWING"
+    RETWEET = "RETWEET"
     SELF = "SELF"
 
 
 @dataclass(frozen=True, slots=True)
 class HomeEdge:
-    """One entry of a home timeline: `entry_id` orders it, `node` is the tweet it shows."""
+    """One entry of a home timeline: `entry_id` orders it, `node` is the tweet it shows, `retweeter_id` is who passed
+    it on if it is a retweet."""
 
     entry_id: int
     node: Tweet
     source: TimelineSource
+    retweeter_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 import asyncio
 
 from datastore.changes import Changes
+from datastore.entries import Entries
 from datastore.follows import Follows
 from datastore.mongo import Mongo
+from datastore.retweets import Retweets
 from datastore.tweets import Tweets
 from realtime import keys
 from realtime.connect import Client
@@ -24,9 +26,9 @@ class Pipeline:
 
     def __init__(self, mongo: Mongo, redis: Client, partitions: int, waits: Waits, bounds: Bounds) -> None:
         scripts = Scripts(redis)
-        follows, tweets = Follows(mongo), Tweets(mongo)
-        timelines = Timelines(scripts, follows, tweets, bounds)
-        rooms = Rooms(follows, tweets, timelines, Fanout(scripts, bounds))
+        follows, tweets, retweets = Follows(mongo), Tweets(mongo), Retweets(mongo)
+        timelines = Timelines(scripts, follows, Entries(tweets, retweets), bounds)
+        rooms = Rooms(follows, tweets, retweets, timelines, Fanout(scripts, bounds))
         self.changes = Changes(mongo)
         self._redis = redis
         self._partitions = partitions

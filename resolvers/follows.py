@@ -9,7 +9,7 @@ from datastore.records import Edge, Key, Page, User
 from realtime.limits import Action
 from resolvers import guards
 from resolvers.context import Context, Info
-from resolvers.paging import keyset_page
+from resolvers.paging import joined, keyset_page
 
 
 async def follow(info: Info, author_id: int) -> User:
@@ -73,8 +73,6 @@ async def people(
     first: int | None,
     after: Key | None,
 ) -> Page[User]:
-    """A page of users from edges of user ids; one who vanished meanwhile is left out."""
+    """A page of users from edges of user ids."""
     page = await keyset_page(read, first, after)
-    users = await context.services.users.get_many([edge.node for edge in page.edges])
-    edges = [Edge(edge.kind, edge.key, user, edge.since) for edge, user in zip(page.edges, users, strict=True) if user]
-    return Page(edges, page.has_next, page.has_previous)
+    return joined(page, await context.services.users.get_many([edge.node for edge in page.edges]))

@@ -9,6 +9,7 @@ from aiodataloader import DataLoader
 from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.records import Tweet, User
+from datastore.retweets import Retweets
 from datastore.tweets import Tweets
 from datastore.users import Users
 
@@ -58,11 +59,12 @@ def _contained(batch: Batch[K, V]) -> Callable[[list[K]], Coroutine[Any, Any, li
 class Loaders:
     """One loader per kind of record. Edge loaders answer whether a pair exists."""
 
-    def __init__(self, users: Users, tweets: Tweets, follows: Follows, likes: Likes) -> None:
+    def __init__(self, users: Users, tweets: Tweets, follows: Follows, likes: Likes, retweets: Retweets) -> None:
         self.users: Loader[int, User | None] = Loader(users.get_many)
         self.tweets: Loader[int, Tweet | None] = Loader(tweets.get_many)
         self.follows: Loader[tuple[int, int], bool] = Loader(_membership(follows.existing))
         self.likes: Loader[tuple[int, int], bool] = Loader(_membership(likes.existing))
+        self.retweets: Loader[tuple[int, int], bool] = Loader(_membership(retweets.existing))
 
 
 def _membership(existing: Callable[[list[K]], Coroutine[Any, Any, set[K]]]) -> Batch[K, bool]:

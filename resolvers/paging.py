@@ -1,6 +1,6 @@
 """Paging: from one row more than asked for to a page."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from datastore.errors import bad_input
@@ -17,6 +17,12 @@ async def keyset_page(
     size = guards.page_size(first)
     edges = await read(size + 1, after)
     return Page(edges[:size], len(edges) > size, after is not None)
+
+
+def joined(page: Page[int], found: Sequence[T | None]) -> Page[T]:
+    """The page of ids as a page of the records found for them; what vanished meanwhile is left out."""
+    edges = [Edge(edge.kind, edge.key, node, edge.since) for edge, node in zip(page.edges, found, strict=True) if node]
+    return Page(edges, page.has_next, page.has_previous)
 
 
 def one(key: Key | None) -> int | None:

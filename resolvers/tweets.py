@@ -6,11 +6,11 @@ from strawberry import Parent
 
 from datastore import rules
 from datastore.errors import DomainError, ErrorCode, bad_input
-from datastore.records import CursorKind, Edge, Key, Page, Tweet, User
+from datastore.records import CursorKind, Edge, Key, Page, Tweet, User, UserTweetFilter
 from realtime.limits import Action
 from resolvers import guards
 from resolvers.context import Context, Info
-from resolvers.paging import keyset_page, one
+from resolvers.paging import joined, keyset_page, one
 
 
 async def post(info: Info, text: str, in_reply_to: int | None, idempotency_key: str | None) -> Tweet:
@@ -55,12 +55,46 @@ def viewer_has_liked(tweet: Parent[Tweet], info: Info) -> bool | Awaitable[bool]
     return info.context.loaders.likes.load((viewer_id, tweet.id)) if viewer_id is not None else False
 
 
-async def of_user(user: User, info: Info, first: int | None, after: Key | None) -> Page[Tweet]:
-    """A user's tweets that are not replies, newest first."""
+async def of_user(user: User, info: Info, first: int | None, after: Key | None, only: UserTweetFilter) -> Page[Tweet]:
+    """A user's tweets or retweets, newest first; retweets stand at the time of retweeting."""
+    if only is UserTweetFilter.RETWEETS:
+        return await _retweets_of_user(user, info, first, after)
     tweets = info.context.services.tweets
 
     async def read(count: int, key: Key | None) -> list[Edge[Tweet]]:
-        found = await tweets.by_author(user.id, count, one(key))
+        found = await tweets.by_author(user.id, count, one(key), only is UserTweetFilter.TWEETS_AND_REPLIES)
         return [Edge(CursorKind.USER_TWEETS, (tweet.id,), tweet) for tweet in found]
 
     return await keyset_page(read, first, after)
+
+
+async def _retweets_of_user(user: User, info: Info, first: int | None, after: Key | None) -> Page[Tweet]:
+    retweets = info.context.services.retweets
+
+    async def read(count: int, key: Key | None) -> list[Edge[int]]:
+        found = await retweets.of_user(user.id, count, one(key))
+        return [Edge(CursorKind.USER_TWEETS, (row.id,), row.tweet_id) for row in found]
+
+    return await _of_ids(info.context, await keyset_page(read, first, after))
+
+
+async def replies(tweet: Tweet, info: Info, first: int | None, after: Key | None) -> Page[Tweet]:
+    """The tweets that answer this one, newest first."""
+    tweets = info.context.services.tweets
+
+    async def read(count: int, key: Key | None) -> list[Edge[Tweet]]:
+        found = await tweets.replies_to(tweet.id, count, one(key))
+        return [Edge(CursorKind.REPLIES, (reply.id,), reply) for reply in found]
+
+    return await keyset_page(read, first, after)
+
+
+async def liked_by(user: User, info: Info, first: int | None, after: Key | None) -> Page[Tweet]:
+    """What a user likes, newest like first."""
+    likes = info.context.services.likes
+    page = await keyset_page(lambda count, key: likes.liked(user.id, count, key), first, after)
+    return await _of_ids(info.context, page)
+
+
+async def _of_ids(context: Context, page: Page[int]) -> Page[Tweet]:
+    return joined(page, await context.services.tweets.get_many([edge.node for edge in page.edges]))

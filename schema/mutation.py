@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import UNSET, argument
 
-from resolvers import accounts, follows, likes, tweets
+from resolvers import accounts, follows, likes, retweets, tweets
 from resolvers.context import Info
 from schema import globalid
 from schema.errors import UserError, answered
@@ -186,6 +186,18 @@ class Mutation:
         self, info: Info, input: Annotated[TweetInput, argument(description="Which tweet.")]
     ) -> TweetPayload:
         return await answered(TweetPayload, likes.unlike(info, _tweet(input)), "tweet")
+
+    @strawberry.mutation(description="Pass a tweet on to one's followers.")
+    async def retweet(
+        self, info: Info, input: Annotated[TweetInput, argument(description="Which tweet.")]
+    ) -> TweetPayload:
+        return await answered(TweetPayload, retweets.retweet(info, _tweet(input)), "tweet")
+
+    @strawberry.mutation(description="Take a retweet back.")
+    async def undo_retweet(
+        self, info: Info, input: Annotated[TweetInput, argument(description="Which tweet.")]
+    ) -> TweetPayload:
+        return await answered(TweetPayload, retweets.undo(info, _tweet(input)), "tweet")
 
     @strawberry.mutation(description="Follow somebody: their recent tweets join the home timeline.")
     async def follow_user(

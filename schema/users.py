@@ -11,6 +11,7 @@ from datastore.records import CursorKind
 from resolvers import follows, tweets
 from resolvers.context import Info
 from schema import cursors, globalid
+from schema.enums import UserTweetFilter
 
 After = Annotated[str | None, strawberry.argument(description="An edge's cursor: the page starts behind it.")]
 First = Annotated[int | None, strawberry.argument(description="How many, 1 to 100.")]
@@ -78,12 +79,23 @@ class User(Node):
         resolver=follows.is_following_viewer, description="Whether they follow the viewer; false for nobody."
     )
 
-    @strawberry.field(description="Their tweets that are not replies, newest first.")
+    @strawberry.field(description="Their tweets or retweets, newest first.")
     async def tweets(
-        parent: Parent[records.User], info: Info, first: First = 20, after: After = UNSET
+        parent: Parent[records.User],
+        info: Info,
+        first: First = 20,
+        after: After = UNSET,
+        filter: Annotated[UserTweetFilter, strawberry.argument(description="Which of them.")] = UserTweetFilter.TWEETS,
     ) -> TweetConnection:
         key = cursors.decode(CursorKind.USER_TWEETS, after)
-        return await tweets.of_user(parent, info, first, key)
+        return await tweets.of_user(parent, info, first, key, filter)
+
+    @strawberry.field(description="What they like, newest like first.")
+    async def likes(
+        parent: Parent[records.User], info: Info, first: First = 20, after: After = UNSET
+    ) -> TweetConnection:
+        key = cursors.decode(CursorKind.USER_LIKES, after)
+        return await tweets.liked_by(parent, info, first, key)
 
     @strawberry.field(description="Who follows them, newest follow first.")
     async def followers(
