@@ -6,6 +6,7 @@ from typing import Any
 
 import strawberry
 
+from datastore.blocks import Blocks
 from datastore.entries import Entries
 from datastore.errors import RequestError
 from datastore.follows import Follows
@@ -34,6 +35,7 @@ class Services:
     follows: Follows
     likes: Likes
     retweets: Retweets
+    blocks: Blocks
     timelines: Timelines
     hub: Hub
     limits: Limits
@@ -42,7 +44,7 @@ class Services:
 
     def loaders(self) -> Loaders:
         """A fresh set."""
-        return Loaders(self.users, self.tweets, self.follows, self.likes, self.retweets)
+        return Loaders(self.users, self.tweets, self.follows, self.likes, self.retweets, self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
         follows=follows,
         likes=Likes(mongo),
         retweets=retweets,
+        blocks=Blocks(mongo),
         timelines=timelines,
         hub=Hub(live_redis, redis, timelines, options.bounds.presence_ms, options.sweep_seconds),
         limits=Limits(scripts, options.rate_limits),

@@ -16,6 +16,8 @@ _PARTS = {
     CursorKind.USER_LIKES: 2,
     CursorKind.RETWEETERS: 1,
     CursorKind.REPLIES: 1,
+    CursorKind.BLOCKED: 2,
+    CursorKind.MUTED: 2,
 }
 
 
