@@ -87,6 +87,8 @@ async def test_nodes_of_one_kind_are_one_read_however_many(
     perch: Perch, ann: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tweets = [(await ann.post(f"number {number}"))["id"] for number in range(20)]
+    # The worker in this process reads tweets too.
+    await perch.settle()
     reads: list[int] = []
     get_many = Tweets.get_many
 
