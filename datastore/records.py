@@ -62,7 +62,10 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Tweet:
-    """A tweet that is not deleted. `reply_author_id` is the author of the answered tweet, None if it answers none."""
+    """A tweet that is not deleted. `reply_author_id` is the author of the answered tweet, None if it answers none.
+
+    `hashtags` are as written, without the sign; `mention_ids` the people it names.
+    """
 
     id: int
     author_id: int
@@ -72,6 +75,8 @@ class Tweet:
     like_count: int
     retweet_count: int
     reply_count: int
+    hashtags: tuple[str, ...] = ()
+    mention_ids: tuple[int, ...] = ()
 
     @property
     def created_at(self) -> datetime:
@@ -103,6 +108,8 @@ class CursorKind(StrEnum):
     RETWEETERS = "r"
     REPLIES = "p"
     LIVE = "e"
+    FOUND_TWEETS = "s"
+    FOUND_USERS = "u"
 
 
 # A keyset position: the sort key of one edge, most significant part first.
@@ -126,6 +133,8 @@ class Page(Generic[T]):
     edges: list[Edge[T]]
     has_next: bool
     has_previous: bool
+    # Where the next page starts when rows behind the last edge were passed over; None: after the last edge.
+    end: tuple[CursorKind, Key] | None = None
 
     @property
     def nodes(self) -> list[T]:
@@ -138,6 +147,13 @@ class UserTweetFilter(StrEnum):
     TWEETS = "TWEETS"
     TWEETS_AND_REPLIES = "TWEETS_AND_REPLIES"
     RETWEETS = "RETWEETS"
+
+
+class SearchScope(StrEnum):
+    """Whose tweets are searched."""
+
+    EVERYONE = "EVERYONE"
+    FOLLOWING = "FOLLOWING"
 
 
 class TimelineSource(StrEnum):
