@@ -22,7 +22,8 @@ async def keyset_page(
 def joined(page: Page[int], found: Sequence[T | None]) -> Page[T]:
     """The page of ids as a page of the records found for them; what vanished meanwhile is left out."""
     edges = [Edge(edge.kind, edge.key, node, edge.since) for edge, node in zip(page.edges, found, strict=True) if node]
-    return Page(edges, page.has_next, page.has_previous)
+    end = (page.edges[-1].kind, page.edges[-1].key) if page.edges else None
+    return Page(edges, page.has_next, page.has_previous, end)
 
 
 def one(key: Key | None) -> int | None:

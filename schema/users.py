@@ -29,10 +29,12 @@ def edge_cursor() -> Any:
 
 def _page_info(page: Parent[records.Page[Any]]) -> "PageInfo":
     ends = [cursors.encode(edge.kind, edge.key) for edge in page.edges]
+    if page.has_next and page.end:
+        ends.append(cursors.encode(*page.end))
     return PageInfo(
         has_next_page=page.has_next,
         has_previous_page=page.has_previous,
-        start_cursor=ends[0] if ends else None,
+        start_cursor=ends[0] if page.edges else None,
         end_cursor=ends[-1] if ends else None,
     )
 
