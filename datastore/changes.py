@@ -29,6 +29,7 @@ class EventName(StrEnum):
     RETWEET_UNDONE = "RetweetUndone"
     USER_FOLLOWED = "UserFollowed"
     USER_UNFOLLOWED = "UserUnfollowed"
+    REGARD_CHANGED = "RegardChanged"
     HEARTBEAT = "Heartbeat"
 
 
@@ -38,7 +39,8 @@ class Event:
 
     TweetPosted, TweetDeleted: subject_id is the tweet. TweetRetweeted, RetweetUndone: it is the retweet, and the
     bucket is the retweeter's. UserFollowed, UserUnfollowed: subject_id is the author,
-    other_id the follower. Heartbeat: subject_id is a number that grows; it goes to every partition.
+    other_id the follower. RegardChanged (a block or mute was made or ended): subject_id is who did it, other_id whom
+    it is about. Heartbeat: subject_id is a number that grows; it goes to every partition.
     """
 
     name: EventName
@@ -87,6 +89,7 @@ _PIPELINE: list[Doc] = [
                 },
                 {"ns.coll": "follows", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
                 {"ns.coll": "follows", "operationType": "delete"},
+                {"ns.coll": "blocks", "operationType": {"$in": ["insert", "delete"]}},
                 {"ns.coll": "system", "documentKey._id": "heartbeat"},
             ]
         }
@@ -195,6 +198,8 @@ def _event(doc: Doc) -> Event:
         return Event(EventName.TWEET_POSTED if inserted else EventName.TWEET_DELETED, ids.bucket(key), key)
     if collection == "retweets":
         return Event(EventName.TWEET_RETWEETED if inserted else EventName.RETWEET_UNDONE, ids.bucket(key), key)
+    if collection == "blocks":
+        return Event(EventName.REGARD_CHANGED, ids.spread(key["o"], ids.AUTHOR_BUCKETS), key["o"], key["t"])
     if collection == "follows":
         name = EventName.USER_FOLLOWED if inserted else EventName.USER_UNFOLLOWED
         return Event(name, ids.spread(key["a"], ids.AUTHOR_BUCKETS), key["a"], key["f"])

@@ -58,6 +58,8 @@ INDEXES: Mapping[str, Sequence[tuple[list[tuple[str, int]], Doc]]] = {
         ([("_id.t", ASCENDING), ("at", DESCENDING), ("_id.u", DESCENDING)], {}),
         ([("_id.u", ASCENDING), ("at", DESCENDING), ("_id.t", DESCENDING)], {}),
     ],
+    # The triple {o: owner, k: "block" or "mute", t: target} is the _id.
+    "blocks": [([("_id.o", ASCENDING), ("_id.k", ASCENDING), ("at", DESCENDING), ("_id.t", DESCENDING)], {})],
     "retweets": [
         ([("author", ASCENDING), ("tweet", ASCENDING)], {"unique": True, "partialFilterExpression": {"alive": True}}),
         ([("author", ASCENDING), ("_id", DESCENDING)], _LIVE),
@@ -101,6 +103,7 @@ class Mongo:
         self.idempotency = self.db["idempotency"]
         self.follows = self.db["follows"]
         self.likes = self.db["likes"]
+        self.blocks = self.db["blocks"]
         self.retweets = self.db["retweets"]
         self.system = self.db["system"]
 

@@ -87,6 +87,27 @@ class Tweet:
         return self.in_reply_to_id is not None
 
 
+class Hiding(StrEnum):
+    """How one person hides another."""
+
+    BLOCK = "block"
+    MUTE = "mute"
+
+
+@dataclass(frozen=True, slots=True)
+class Regard:
+    """How the viewer and another person stand."""
+
+    blocks: bool
+    mutes: bool
+    blocked_by: bool
+
+    @property
+    def apart(self) -> bool:
+        """One of the two blocks the other: neither is shown what the other writes."""
+        return self.blocks or self.blocked_by
+
+
 @dataclass(frozen=True, slots=True)
 class Retweet:
     """A tweet passed on by `author_id`. `id` is its entry in timelines."""
@@ -107,6 +128,8 @@ class CursorKind(StrEnum):
     USER_LIKES = "k"
     RETWEETERS = "r"
     REPLIES = "p"
+    BLOCKED = "b"
+    MUTED = "m"
     LIVE = "e"
     FOUND_TWEETS = "s"
     FOUND_USERS = "u"
@@ -133,7 +156,7 @@ class Page(Generic[T]):
     edges: list[Edge[T]]
     has_next: bool
     has_previous: bool
-    # Where the next page starts when rows behind the last edge were passed over; None: after the last edge.
+    # Where the next page starts if rows at the end of this one were left out; None: behind the last edge.
     end: tuple[CursorKind, Key] | None = None
 
     @property

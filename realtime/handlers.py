@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from datastore.blocks import Blocks
 from datastore.changes import Event, EventName
 from datastore.follows import Follows
 from datastore.retweets import Retweets
@@ -18,6 +19,7 @@ class Rooms:
     follows: Follows
     tweets: Tweets
     retweets: Retweets
+    blocks: Blocks
     timelines: Timelines
     fanout: Fanout
 
@@ -65,6 +67,17 @@ async def on_user_unfollowed(rooms: Rooms, event: Event) -> None:
     await rooms.fanout.follows_changed(event.other_id)
 
 
+async def on_regard_changed(rooms: Rooms, event: Event) -> None:
+    """Tell both: reading filters, so what either holds may differ now. Ends what a block must end, if the request that
+    made it died before it could."""
+    await rooms.fanout.follows_changed(event.subject_id)
+    await rooms.fanout.follows_changed(event.other_id)
+    regard = (await rooms.blocks.regards(event.subject_id, [event.other_id])).get(event.other_id)
+    if regard and regard.blocks:
+        await rooms.follows.remove(event.subject_id, event.other_id)
+        await rooms.follows.remove(event.other_id, event.subject_id)
+
+
 async def on_heartbeat(rooms: Rooms, event: Event) -> None:
     """Nothing: that it came through is the news, and the worker writes it down."""
 
@@ -88,5 +101,6 @@ HANDLERS: Mapping[EventName, Callable[[Rooms, Event], Awaitable[None]]] = {
     EventName.RETWEET_UNDONE: on_retweet_undone,
     EventName.USER_FOLLOWED: on_user_followed,
     EventName.USER_UNFOLLOWED: on_user_unfollowed,
+    EventName.REGARD_CHANGED: on_regard_changed,
     EventName.HEARTBEAT: on_heartbeat,
 }

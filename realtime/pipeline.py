@@ -2,6 +2,7 @@
 
 import asyncio
 
+from datastore.blocks import Blocks
 from datastore.changes import Changes
 from datastore.entries import Entries
 from datastore.follows import Follows
@@ -28,7 +29,7 @@ class Pipeline:
         scripts = Scripts(redis)
         follows, tweets, retweets = Follows(mongo), Tweets(mongo), Retweets(mongo)
         timelines = Timelines(scripts, follows, Entries(tweets, retweets), bounds)
-        rooms = Rooms(follows, tweets, retweets, timelines, Fanout(scripts, bounds))
+        rooms = Rooms(follows, tweets, retweets, Blocks(mongo), timelines, Fanout(scripts, bounds))
         self.changes = Changes(mongo)
         self._redis = redis
         self._partitions = partitions

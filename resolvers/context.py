@@ -6,6 +6,7 @@ from typing import Any
 
 import strawberry
 
+from datastore.blocks import Blocks
 from datastore.entries import Entries
 from datastore.errors import RequestError
 from datastore.follows import Follows
@@ -35,6 +36,7 @@ class Services:
     follows: Follows
     likes: Likes
     retweets: Retweets
+    blocks: Blocks
     timelines: Timelines
     hub: Hub
     limits: Limits
@@ -44,7 +46,7 @@ class Services:
 
     def loaders(self) -> Loaders:
         """A fresh set."""
-        return Loaders(self.users, self.tweets, self.follows, self.likes, self.retweets)
+        return Loaders(self.users, self.tweets, self.follows, self.likes, self.retweets, self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
         follows=follows,
         likes=Likes(mongo),
         retweets=retweets,
+        blocks=Blocks(mongo),
         timelines=timelines,
         hub=Hub(live_redis, redis, timelines, options.bounds.presence_ms, options.sweep_seconds),
         limits=Limits(scripts, options.rate_limits),

@@ -10,15 +10,21 @@ from realtime.limits import Action
 from resolvers import guards
 from resolvers.context import Context, Info
 from resolvers.paging import joined, keyset_page
+from resolvers.regard import blocked, not_blocked, regards_of
 
 
 async def follow(info: Info, author_id: int) -> User:
-    """Follow somebody; a success if it was so already. Raises NOT_FOUND, SELF_ACTION."""
+    """Follow somebody; a success if it was so already. Raises NOT_FOUND, SELF_ACTION, BLOCKED."""
     context = info.context
     viewer_id = guards.viewer(context)
     await guards.spend(context, Action.FOLLOW)
     await existing(context, author_id)
+    await not_blocked(context, author_id, "userId")
     await context.services.follows.add(viewer_id, author_id, context.now_ms())
+    # A block made meanwhile either sees this follow and ends it, or is seen here: none outlives a block.
+    if (await regards_of(context, [author_id]))[0].apart:
+        await context.services.follows.remove(viewer_id, author_id)
+        raise blocked("userId")
     return await existing(context, author_id)
 
 

@@ -11,15 +11,15 @@ from resolvers import guards
 from resolvers.context import Info
 from resolvers.follows import people
 from resolvers.paging import one
-from resolvers.tweets import existing
+from resolvers.tweets import existing, open_to
 
 
 async def retweet(info: Info, tweet_id: int) -> Tweet:
-    """Retweet; a success if it was so already. The tweet comes back with its new count. Raises NOT_FOUND."""
+    """Retweet; a success if it was so already. The tweet comes back with its new count. Raises NOT_FOUND, BLOCKED."""
     context = info.context
     viewer_id = guards.viewer(context)
     await guards.spend(context, Action.TWEET)
-    tweet = await existing(context, tweet_id)
+    tweet = await open_to(context, tweet_id)
     await context.services.retweets.add(viewer_id, tweet, context.now_ms())
     return await existing(context, tweet_id)
 

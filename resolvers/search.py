@@ -11,14 +11,17 @@ from datastore.terms import Query
 from resolvers import guards
 from resolvers.context import Context, Info
 from resolvers.paging import joined, keyset_page, one
+from resolvers.regard import readable_page
 
 # A screen of results.
 PAGE_SIZE = 15
-# A page whose tweets vanished between the index and the reading asks for more, so often.
+# A page whose tweets a block, a mute or a delete hides asks for more, so often.
 ROUNDS = 3
 
 
-async def tweets(info: Info, query: str, scope: SearchScope, first: int | None, after: Key | None) -> Page[Tweet]:
+async def tweets(
+    info: Info, query: str, scope: SearchScope | None, first: int | None, after: Key | None
+) -> Page[Tweet]:
     """What the query finds, newest first. It may be fewer than `first`, even none, and still have a next page: one
     request's search is bounded. Raises BAD_USER_INPUT, and UNAUTHENTICATED where nobody asks what they follow."""
     context = info.context
@@ -30,7 +33,7 @@ async def tweets(info: Info, query: str, scope: SearchScope, first: int | None, 
     for _ in range(ROUNDS):
         wanted = size - len(edges)
         found = await context.services.search.tweets(asked.terms, authors, wanted, resume)
-        edges += await _read(context, found.tweet_ids)
+        edges += await _readable(context, found.tweet_ids)
         resume = found.resume
         # A scan that stopped at its bound has cost enough.
         if resume is None or len(edges) == size or len(found.tweet_ids) < wanted:
@@ -39,10 +42,10 @@ async def tweets(info: Info, query: str, scope: SearchScope, first: int | None, 
     return Page(edges, resume is not None, after is not None, end)
 
 
-async def _authors(context: Context, asked: Query, scope: SearchScope) -> list[int] | None:
+async def _authors(context: Context, asked: Query, scope: SearchScope | None) -> list[int] | None:
     """Whose tweets are asked for; None for everybody's. Read for each page, so that an unfollow acts at once."""
     search, follows = context.services.search, context.services.follows
-    if scope is SearchScope.EVERYONE:
+    if scope is not SearchScope.FOLLOWING:
         return await search.authors(asked.senders) if asked.senders else None
     viewer_id = guards.viewer(context)
     if not asked.senders:
@@ -52,9 +55,11 @@ async def _authors(context: Context, asked: Query, scope: SearchScope) -> list[i
     return [sender for sender in senders if sender == viewer_id or (viewer_id, sender) in followed]
 
 
-async def _read(context: Context, tweet_ids: Sequence[int]) -> list[Edge[Tweet]]:
+async def _readable(context: Context, tweet_ids: Sequence[int]) -> list[Edge[Tweet]]:
+    """Those of the tweets that are not deleted and that the viewer may and wants to see. Two round trips."""
     found = await context.services.tweets.get_many(tweet_ids) if tweet_ids else []
-    return [Edge(CursorKind.FOUND_TWEETS, (tweet.id,), tweet) for tweet in found if tweet]
+    edges = [Edge(CursorKind.FOUND_TWEETS, (tweet.id,), tweet) for tweet in found if tweet]
+    return (await readable_page(context, Page(edges, False, False), muted_too=True)).edges
 
 
 async def users(info: Info, query: str, first: int | None, after: Key | None) -> Page[User]:

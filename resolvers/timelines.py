@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datastore import ids
 from datastore.ids import Kind
 from datastore.likes import Likes
-from datastore.records import HomeEdge, HomeTimeline, Key, TimelineSource, Tweet
+from datastore.records import HomeEdge, HomeTimeline, Key, Regard, TimelineSource, Tweet
 from datastore.retweets import Retweets
 from resolvers import guards, selection
 from resolvers.context import Context, Info
@@ -20,12 +20,18 @@ ROUNDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Hydrated:
-    """The tweets that some entries show, who passed on those that are retweets, and whom of the people concerned the
-    viewer follows."""
+    """The tweets that some entries show, who passed on those that are retweets, whom of the people concerned the viewer
+    follows, and how they regard each other."""
 
     tweets: dict[int, Tweet]
     retweeters: dict[int, int]
     followed: set[int]
+    regards: dict[int, Regard]
+
+    def hides(self, user_id: int) -> bool:
+        """Whether the viewer is not shown what this person writes or passes on."""
+        regard = self.regards.get(user_id)
+        return regard is not None and (regard.apart or regard.mutes)
 
 
 async def home(info: Info, first: int | None, after: Key | None) -> HomeTimeline:
@@ -65,8 +71,9 @@ async def hydrate(context: Context, viewer_id: int, entry_ids: Sequence[int], wa
     authors = {tweet.author_id for tweet in found.values()}
     answered = {tweet.reply_author_id for tweet in found.values() if tweet.reply_author_id is not None}
     people = {*authors, *retweeters.values()}
-    followed, _, _, _ = await asyncio.gather(
+    followed, regards, _, _, _ = await asyncio.gather(
         services.follows.existing((viewer_id, person) for person in people | answered),
+        services.blocks.regards(viewer_id, people),
         _read_people(context, people) if "author" in wanted or "retweetedBy" in wanted else _nothing(),
         _read_edges(loaders.likes, services.likes, viewer_id, found) if "viewerHasLiked" in wanted else _nothing(),
         _read_edges(loaders.retweets, services.retweets, viewer_id, found)
@@ -76,7 +83,7 @@ async def hydrate(context: Context, viewer_id: int, entry_ids: Sequence[int], wa
     for tweet in found.values():
         loaders.tweets.ready(tweet.id, tweet)
     tweets = {entry: found[tweet_id] for entry, tweet_id in shown.items() if tweet_id in found}
-    return Hydrated(tweets, retweeters, {author for _, author in followed})
+    return Hydrated(tweets, retweeters, {author for _, author in followed}, regards)
 
 
 async def _read_people(context: Context, user_ids: Collection[int]) -> None:
@@ -99,14 +106,16 @@ async def _nothing() -> None:
 
 
 def visible(viewer_id: int, entry_ids: Sequence[int], hydrated: Hydrated) -> list[int]:
-    """The entries the viewer may see now, in order: not deleted, from somebody still followed, the rules of replies
-    and retweets met."""
+    """The entries the viewer may see now, in order: not deleted, from somebody still followed, nobody hidden by a block
+    or a mute, the rules of replies and retweets met."""
     return [entry for entry in entry_ids if entry in hydrated.tweets and _shows(viewer_id, entry, hydrated)]
 
 
 def _shows(viewer_id: int, entry: int, hydrated: Hydrated) -> bool:
     tweet, followed = hydrated.tweets[entry], hydrated.followed
     retweeter = hydrated.retweeters.get(entry)
+    if hydrated.hides(tweet.author_id) or (retweeter is not None and hydrated.hides(retweeter)):
+        return False
     if retweeter is not None:
         # Who follows the author has the tweet already; two followed people's retweets of a stranger may both appear.
         known = tweet.author_id == viewer_id or tweet.author_id in followed

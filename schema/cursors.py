@@ -19,6 +19,8 @@ _PARTS = {
     CursorKind.FOUND_TWEETS: 1,
     # A range and a username.
     CursorKind.FOUND_USERS: 4,
+    CursorKind.BLOCKED: 2,
+    CursorKind.MUTED: 2,
 }
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import app
 from datastore import ids
+from datastore.blocks import Blocks
 from datastore.changes import Changes
 from datastore.entries import Entries
 from datastore.follows import Follows
@@ -63,7 +64,7 @@ async def house(settings: Settings, tmp_path_factory: pytest.TempPathFactory) ->
         fanout = Fanout(scripts, bounds)
         changes = Changes(clients.mongo)
         await changes.prepare()
-        rooms = Rooms(follows, tweets, retweets, timelines, fanout)
+        rooms = Rooms(follows, tweets, retweets, Blocks(clients.mongo), timelines, fanout)
         yield House(clients, clients.redis, changes, follows, tweets, timelines, fanout, rooms)
         await clients.redis.flushdb()
         await clients.mongo.client.drop_database(name)
