@@ -1,7 +1,7 @@
 """Search: ids of tweets by term and author, and of people by the beginnings of their names. Through indexes only.
 
 A tweet's document lists the terms it is found by, and so does a person's their beginnings: one value of either is one
-range of an index. Texts are never read here. How a plan is chosen is told in docs/decisions/search.md.
+range of an index. Texts are never read here. How a plan is chosen: docs/decisions/0014-search-terms-in-the-tweet.md.
 """
 
 import asyncio
@@ -15,7 +15,9 @@ from datastore.mongo import Doc, Mongo
 from datastore.records import CursorKind, Edge, Key
 
 # What one question may look at when it asks for more than one thing at once: this many tweets of its rarest term.
-SCAN_LIMIT = 20_000
+SCAN_LIMIT = 10_000
+# How much of each term is counted to tell which is the rarest here, 1 ms each, and is looked at first: mostly enough.
+PROBE_LIMIT = 1_000
 # MongoDB merges at most 200 index scans in order and sorts in memory above (internalQueryMaxScansToExplode).
 AUTHORS_PER_QUERY = 200
 # Of more authors the scan of a term meets enough, and asking for each costs more than it saves.
@@ -40,7 +42,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The newest up to SCAN_LIMIT tweets of a term: how many, and the id of the oldest, None if it has no more."""
+    """The newest tweets of a term, up to a limit: how many, and the id of the oldest, None if it has no more."""
 
     term: str
     count: int
@@ -59,8 +61,8 @@ class Search:
     ) -> Found:
         """Up to `first` tweets with all `terms`, by any of `authors` (None: by anybody), with ids below `before`.
 
-        Looks at no more than SCAN_LIMIT tweets, unless one index range holds the answer alone. Fewer than `first` are
-        the end only if `resume` is None.
+        Looks at about SCAN_LIMIT tweets at most, unless one index range holds the answer alone. Fewer than `first` are
+        the end only if `resume` is None. At most five round trips, side by side for each term.
         """
         bounds: Doc = {} if before is None else {"_id": {"$lt": before}}
         if authors is None and len(terms) == 1:
@@ -68,11 +70,15 @@ class Search:
             return _found(found, first, None)
         if not terms:
             return _found(await self._by_authors({}, authors or [], bounds, first + 1), first, None)
-        rarest, written = await asyncio.gather(self._rarest(terms, bounds), self._written(authors))
-        if authors is not None and written is not None and written <= rarest.count:
-            wanted: Doc = {"terms": {"$all": list(terms)}}
-            return _found(await self._by_authors(wanted, authors, bounds, first + 1), first, None)
-        return _found(await self._by_term(rarest, terms, authors, bounds, first + 1), first, rarest.floor)
+        window, written = await asyncio.gather(self._rarest(terms, bounds), self._written(authors))
+        while True:
+            if authors is not None and written is not None and written <= window.count:
+                wanted: Doc = {"terms": {"$all": list(terms)}}
+                return _found(await self._by_authors(wanted, authors, bounds, first + 1), first, None)
+            found = await self._by_term(window, terms, authors, bounds, first + 1)
+            if len(found) > first or window.floor is None or window.count >= SCAN_LIMIT:
+                return _found(found, first, window.floor)
+            window = await self._window(window.term, bounds, SCAN_LIMIT)
 
     async def _ids(self, query: Doc, index: list[tuple[str, int]], first: int) -> list[int]:
         cursor = self._tweets.find(query, {"_id": 1}).sort("_id", -1).limit(first).hint(index)
@@ -87,11 +93,14 @@ class Search:
             others["terms"] = {"$all": [term for term in terms if term != window.term]}
         if authors is not None:
             others["author"] = {"$in": list(authors)}
+        # Down to the floor and not by count: tweets that came since the window was read must push nothing out of it.
+        newest = bounds.get("_id", {})
+        floor = {"$gte": window.floor} if window.floor is not None else {}
         pipeline: list[Doc] = [
-            {"$match": {"terms": window.term} | bounds},
+            {"$match": {"terms": window.term} | ({"_id": newest | floor} if newest or floor else {})},
             {"$sort": {"_id": -1}},
             # A limit here keeps the other conditions from moving up, where another term might lead the scan.
-            {"$limit": SCAN_LIMIT},
+            {"$limit": 2 * SCAN_LIMIT},
             {"$match": others},
             {"$limit": first},
             {"$project": {"_id": 1}},
@@ -108,22 +117,22 @@ class Search:
         return list(islice(heapq.merge(*lists, reverse=True), first))
 
     async def _rarest(self, terms: Sequence[str], bounds: Doc) -> _Window:
-        """The window of the term that is rarest below the bounds: the one that reaches furthest back."""
-        windows = await asyncio.gather(*(self._window(term, bounds) for term in terms))
+        """A first, small window of the term that is rarest right below the bounds: whose window reaches furthest."""
+        windows = await asyncio.gather(*(self._window(term, bounds, PROBE_LIMIT) for term in terms))
         return min(windows, key=lambda window: (window.floor or 0, window.count))
 
-    async def _window(self, term: str, bounds: Doc) -> _Window:
+    async def _window(self, term: str, bounds: Doc, limit: int) -> _Window:
         """Answered from the index alone."""
         pipeline: list[Doc] = [
             {"$match": {"terms": term} | bounds},
             {"$sort": {"_id": -1}},
-            {"$limit": SCAN_LIMIT},
+            {"$limit": limit},
             {"$group": {"_id": None, "count": {"$sum": 1}, "floor": {"$min": "$_id"}}},
         ]
         docs = await self._tweets.aggregate(pipeline, hint=dict(_BY_TERM)).to_list(None)
         if not docs:
             return _Window(term, 0, None)
-        return _Window(term, docs[0]["count"], docs[0]["floor"] if docs[0]["count"] == SCAN_LIMIT else None)
+        return _Window(term, docs[0]["count"], docs[0]["floor"] if docs[0]["count"] == limit else None)
 
     async def _written(self, authors: Sequence[int] | None) -> int | None:
         """How many tweets the authors have written by their counters; None if they are too many to ask."""

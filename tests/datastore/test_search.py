@@ -67,7 +67,7 @@ QUERIES = [["every"], ["rare"], ["every", "rare"], ["even", "odd"], ["one", "two
 AUTHORS: list[list[int] | None] = [None, [1], [1, 2, 3], [*PEOPLE], [SILENT], [7, SILENT, 123_456], []]
 
 
-@pytest.mark.parametrize(("scan", "sizes"), [(10, (7,)), (20_000, (1, 7, 100))])
+@pytest.mark.parametrize(("scan", "sizes"), [(10, (7,)), (10_000, (1, 7, 100))])
 async def test_pages_lose_and_repeat_nothing(
     mongo: Mongo,
     world: list[tuple[int, int, set[str]]],
@@ -76,6 +76,7 @@ async def test_pages_lose_and_repeat_nothing(
     sizes: tuple[int, ...],
 ) -> None:
     monkeypatch.setattr(search, "SCAN_LIMIT", scan)
+    monkeypatch.setattr(search, "PROBE_LIMIT", max(scan // 4, 1))
     monkeypatch.setattr(search, "AUTHORS_PER_QUERY", 4)
     for terms in QUERIES:
         for authors in AUTHORS:
@@ -101,8 +102,38 @@ async def test_too_many_authors_to_ask_each_are_met_by_scanning(
 ) -> None:
     monkeypatch.setattr(search, "AUTHORS_ASKED", 2)
     monkeypatch.setattr(search, "SCAN_LIMIT", 10)
+    monkeypatch.setattr(search, "PROBE_LIMIT", 5)
     found, _ = await walk(Search(mongo), ["every"], [1, 2, 3], 7)
     assert found == [tweet_id for tweet_id, author, _ in reversed(world) if author <= 3]
+
+
+class Busy(Search):
+    """Somebody posts three tweets after each look at how far a term reaches."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        super().__init__(mongo)
+        self._posted = 0
+
+    async def _window(self, term: str, bounds: Doc, limit: int) -> search._Window:
+        window = await super()._window(term, bounds, limit)
+        self._posted += 3
+        docs = [
+            new_doc(ids.new(NOW_MS + 10_000 + self._posted + number, 1, tie=0), 1, "one two three")
+            for number in range(3)
+        ]
+        await self._tweets.insert_many(docs)
+        return window
+
+
+async def test_tweets_that_come_meanwhile_push_nothing_out_of_a_page(
+    mongo: Mongo, world: list[tuple[int, int, set[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "SCAN_LIMIT", 20)
+    monkeypatch.setattr(search, "PROBE_LIMIT", 5)
+    found = Busy(mongo)
+    for terms in (["every", "one"], ["even", "two"]):
+        expected = [tweet_id for tweet_id, _, words in reversed(world) if words >= set(terms)]
+        assert (await walk(found, terms, None, 7))[0] == expected
 
 
 async def test_a_tweet_is_found_at_once_and_a_deleted_one_not_and_nothing_is_left_of_it(mongo: Mongo) -> None:
@@ -265,6 +296,7 @@ def test_who_is_called_as_they_are_named_has_no_beginnings() -> None:
 async def profile(mongo: Mongo, world: list[tuple[int, int, set[str]]], monkeypatch: pytest.MonkeyPatch) -> list[Doc]:
     """What MongoDB's profiler wrote down about every query of this room."""
     monkeypatch.setattr(search, "SCAN_LIMIT", 50)
+    monkeypatch.setattr(search, "PROBE_LIMIT", 10)
     await mongo.users.insert_many([new_user(f"q{number}", f"Ann {number}", NOW_MS + number) for number in range(200)])
     await mongo.db.command("profile", 2)
     found = Search(mongo)

@@ -136,6 +136,7 @@ async def test_a_search_that_stops_at_its_bound_goes_on_where_it_stopped(
     perch: Perch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "SCAN_LIMIT", 4)
+    monkeypatch.setattr(store, "PROBE_LIMIT", 2)
     ann, one = await perch.person(), word()
     for number in range(20):
         await ann.post(f"{one} {'even' if number % 2 else 'odd'} {'both even odd' if number == 2 else ''}")
