@@ -125,7 +125,7 @@ async def test_tweets_that_come_meanwhile_push_nothing_out_of_a_page(
     monkeypatch.setattr(search, "SCAN_LIMIT", 20)
     monkeypatch.setattr(search, "PROBE_LIMIT", 5)
     expected = [tweet_id for tweet_id, _, words in reversed(world) if words >= {"even", "two"}]
-    assert (await walk(Busy(mongo), ["even", "two"], None, 7))[0] == expected
+    assert (await walk(Busy(mongo), ["even", "two"], None, 15))[0] == expected
 
 
 async def test_a_tweet_is_found_at_once_and_a_deleted_one_not_and_nothing_is_left_of_it(mongo: Mongo) -> None:
