@@ -1,7 +1,7 @@
 """Search: ids of tweets by term and author, and of people by the beginnings of their names. Through indexes only.
 
 A tweet's document lists the terms it is found by, and so does a person's their beginnings: one value of either is one
-range of an index. Texts are never read here. How a plan is chosen: docs/decisions/0014-search-terms-in-the-tweet.md.
+range of an index. Texts are never read here. How a plan is chosen: docs/decisions/0010-search-terms-in-the-tweet.md.
 """
 
 import asyncio
