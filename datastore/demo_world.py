@@ -1,6 +1,7 @@
 """The demo world: a small living timeline, the same for the same seed and moment, planted once. Raises no events."""
 
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -79,10 +80,16 @@ def _without(world: World, out: set[int]) -> World:
         World(
             [doc for doc in world.users if doc["_id"] not in gone],
             [doc for doc in world.follows if not gone & set(doc["_id"].values())],
-            [doc for doc in world.tweets if doc["_id"] not in gone],
+            [_without_mentions(doc, out) for doc in world.tweets if doc["_id"] not in gone],
             [doc for doc in world.likes if not gone & set(doc["_id"].values())],
         )
     )
+
+
+def _without_mentions(tweet: Doc, out: Collection[int]) -> Doc:
+    kept = [user_id for user_id in tweet.get("mentions", ()) if user_id not in out]
+    rest = {name: value for name, value in tweet.items() if name != "mentions"}
+    return rest | {"mentions": kept} if kept else rest
 
 
 def _counted(world: World) -> World:
@@ -113,12 +120,13 @@ def generate(password_hash: str, start_ms: int, seed: int) -> World:
         followers[author].append(follower)
     said = _tweets(random, people, followers, start_ms)
     user_docs = [_user_doc(person) for person in people]
+    mentioned = {doc["name_key"]: doc["_id"] for doc in user_docs}
     user_docs[_DEMO] |= {"email": DEMO_EMAIL, "email_key": rules.email_key(DEMO_EMAIL), "password": password_hash}
     return _counted(
         World(
             user_docs,
             [_follow_doc(random, people[follower], people[author], start_ms) for follower, author in sorted(follows)],
-            [_tweet_doc(tweet) for tweet in said],
+            [_tweet_doc(tweet, mentioned) for tweet in said],
             _likes(random, said, people, followers, start_ms),
         )
     )
@@ -237,7 +245,7 @@ def _follow_doc(random: Random, follower: _Person, author: _Person, start_ms: in
     return {"_id": {"a": author.id, "f": follower.id}, "at": at_ms, "imported": True}
 
 
-def _tweet_doc(said: _Said) -> Doc:
+def _tweet_doc(said: _Said, mentioned: Mapping[str, int]) -> Doc:
     at = said.answered
     answered = Tweet(at.id, at.author_id, "", None, None, 0, 0, 0) if at else None
-    return tweets.new_doc(said.id, said.author_id, said.text, answered) | {"imported": True}
+    return tweets.new_doc(said.id, said.author_id, said.text, answered, mentioned) | {"imported": True}

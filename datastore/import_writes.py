@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from datastore import bulk, import_rows, rules, tweets, users
+from datastore import bulk, entities, import_rows, rules, tweets, users
 from datastore.bulk import Session, Wish
 from datastore.import_files import shown
 from datastore.import_lines import RowError
@@ -139,7 +139,8 @@ class ImportWriter:
         sifted = _sift(rows, is_new, self._stop)
         wishes = [Wish(row.at_ms, people[rules.username_key(row.author)], _digest(row.key)) for row in sifted.new]
         tweet_ids = await bulk.free_ids(self._mongo.tweets, wishes, session)
-        docs = [_tweet_doc(*made, by_key) for made in zip(sifted.new, wishes, tweet_ids, strict=True)]
+        named = await self._named(sifted.new, session)
+        docs = [_tweet_doc(*made, by_key, named) for made in zip(sifted.new, wishes, tweet_ids, strict=True)]
         await bulk.insert(self._mongo.tweets, docs, session)
         await bulk.increment(self._mongo.users, "tweets", (doc["author"] for doc in docs), session)
         await bulk.increment(
@@ -148,6 +149,13 @@ class ImportWriter:
         return Written(
             len(docs), sifted.present, sifted.refused, {people[rules.username_key(row.author)] for row in rows}
         )
+
+    async def _named(self, rows: Sequence[TweetRow], session: Session) -> dict[str, int]:
+        """Ids by username key of those the texts mention who exist; a mention creates nobody."""
+        keys = {rules.username_key(name) for row in rows for name in entities.mentions(row.text)}
+        query = {"name_key": {"$in": list(keys)}}
+        cursor = self._mongo.users.find(query, {"name_key": 1}, session=session)
+        return {doc["name_key"]: doc["_id"] async for doc in cursor}
 
     async def _tweets_by_key(self, rows: Sequence[TweetRow], session: Session) -> dict[str, Tweet]:
         """The imported tweets that the rows are or answer. A deleted one counts: it stays deleted."""
@@ -198,11 +206,12 @@ def _user_doc(row: UserRow, user_id: int) -> Doc:
     return doc | ({"email": row.email, "email_key": rules.email_key(row.email)} if row.email else {})
 
 
-def _tweet_doc(row: TweetRow, wish: Wish, tweet_id: int, by_key: dict[str, Tweet]) -> Doc:
+def _tweet_doc(row: TweetRow, wish: Wish, tweet_id: int, by_key: dict[str, Tweet], mentioned: Mapping[str, int]) -> Doc:
     """The document; it joins `by_key`, for later rows answer it."""
     by_key[row.key] = _stub(tweet_id, wish.author_id)
     answered = by_key[row.answered_key] if row.answered_key else None
-    return tweets.new_doc(tweet_id, wish.author_id, row.text, answered) | {"imported": True, "import_key": row.key}
+    doc = tweets.new_doc(tweet_id, wish.author_id, row.text, answered, mentioned)
+    return doc | {"imported": True, "import_key": row.key}
 
 
 def _stub(tweet_id: int, author_id: int) -> Tweet:

@@ -34,11 +34,18 @@ INDEXES: Mapping[str, Sequence[tuple[list[tuple[str, int]], Doc]]] = {
             [("email_key", ASCENDING)],
             {"unique": True, "partialFilterExpression": {"email_key": {"$exists": True}}},
         ),
+        (
+            [("prefixes", ASCENDING), ("name_key", ASCENDING)],
+            {"partialFilterExpression": {"prefixes": {"$exists": True}}},
+        ),
     ],
     "tweets": [
         ([("author", ASCENDING), ("_id", DESCENDING)], _LIVE),
         ([("author", ASCENDING), ("is_reply", ASCENDING), ("_id", DESCENDING)], _LIVE),
         ([("reply_to", ASCENDING), ("_id", DESCENDING)], _LIVE),
+        # Terms are there exactly as long as the tweet is alive. Partial on themselves and not on `alive`, since a query
+        # that must also ask for `alive` reads documents where the index alone would answer.
+        ([("terms", ASCENDING), ("_id", DESCENDING)], {"partialFilterExpression": {"terms": {"$exists": True}}}),
         ([("import_key", ASCENDING)], {"unique": True, "partialFilterExpression": {"import_key": {"$exists": True}}}),
     ],
     # The pair {a: author, f: follower} is the _id, in this order: ranges over _id are "followers of a".

@@ -80,7 +80,10 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Tweet:
-    """A tweet that is not deleted. `reply_author_id` is the author of the answered tweet, None if it answers none."""
+    """A tweet that is not deleted. `reply_author_id` is the author of the answered tweet, None if it answers none.
+
+    `hashtags` are as written, without the sign; `mention_ids` the people it names.
+    """
 
     id: int
     author_id: int
@@ -90,6 +93,8 @@ class Tweet:
     like_count: int
     retweet_count: int
     reply_count: int
+    hashtags: tuple[str, ...] = ()
+    mention_ids: tuple[int, ...] = ()
 
     @property
     def created_at(self) -> datetime:
@@ -144,6 +149,8 @@ class CursorKind(StrEnum):
     BLOCKED = "b"
     MUTED = "m"
     LIVE = "e"
+    FOUND_TWEETS = "s"
+    FOUND_USERS = "u"
 
 
 # A keyset position: the sort key of one edge, most significant part first.
@@ -181,6 +188,13 @@ class UserTweetFilter(StrEnum):
     TWEETS = "TWEETS"
     TWEETS_AND_REPLIES = "TWEETS_AND_REPLIES"
     RETWEETS = "RETWEETS"
+
+
+class SearchScope(StrEnum):
+    """Whose tweets are searched."""
+
+    EVERYONE = "EVERYONE"
+    FOLLOWING = "FOLLOWING"
 
 
 class TimelineSource(StrEnum):

@@ -1,15 +1,19 @@
 """Tweets: one document each, written once; counters move, a delete leaves a tombstone without text."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 
-from datastore import ids
+from datastore import entities, ids, rules, terms
 from datastore.errors import DomainError, ErrorCode
 from datastore.mongo import Doc, DuplicateKeyError, Mongo
 from datastore.records import Tweet
 
 _BODY: Doc = {"author": 1, "text": 1, "reply_to": 1, "reply_author": 1, "likes": 1, "retweets": 1, "replies": 1}
+_BODY |= {"hashtags": 1, "mentions": 1}
+# What a tombstone must not have: whatever says what the text was.
+SAID: Doc = dict.fromkeys(("alive", "text", "hashtags", "tags", "mentions", "terms"), "")
 
 
 class Tweets:
@@ -28,13 +32,14 @@ class Tweets:
         Raises IDEMPOTENCY_CONFLICT if the key was used for something else, NOT_FOUND if its tweet was deleted since.
         The insert is the one atomic write; counters follow it and can be recounted.
         """
+        mentioned = await self._mentioned(text)
         while True:
             tweet_id = ids.new(now_ms, author_id)
             if idempotency_key is not None:
                 tweet_id = await self._reserve(
                     author_id, idempotency_key, tweet_id, _digest(text, answered.id if answered else None)
                 )
-            doc = new_doc(tweet_id, author_id, text, answered)
+            doc = new_doc(tweet_id, author_id, text, answered, mentioned)
             if idempotency_key is not None:
                 doc["key"] = idempotency_key
             try:
@@ -53,6 +58,14 @@ class Tweets:
         if answered:
             await self._tweets.update_one({"_id": answered.id}, {"$inc": {"replies": 1}})
         return _tweet(doc)
+
+    async def _mentioned(self, text: str) -> dict[str, int]:
+        """Ids by username key of those the text names who exist. One round trip if it names anybody, else none."""
+        keys = [rules.username_key(name) for name in entities.mentions(text)]
+        if not keys:
+            return {}
+        cursor = self._users.find({"name_key": {"$in": keys}}, {"name_key": 1})
+        return {doc["name_key"]: doc["_id"] async for doc in cursor}
 
     async def made_with(self, author_id: int, key: str, text: str, answered_id: int | None) -> Tweet | None:
         """The tweet that an earlier call with this key made; None if none did. Raises as `add` does."""
@@ -91,7 +104,7 @@ class Tweets:
 
         The check stands inside the write, so that of two deletes only one moves the counters.
         """
-        change = {"$set": {"deleted_at": datetime.now(UTC)}, "$unset": {"alive": "", "text": ""}}
+        change = {"$set": {"deleted_at": datetime.now(UTC)}, "$unset": SAID}
         query = {"_id": tweet_id, "author": author_id, "alive": True}
         before = await self._tweets.find_one_and_update(query, change, {"reply_to": 1})
         if before is None:
@@ -138,8 +151,14 @@ class Tweets:
         return [_tweet(doc) async for doc in self._tweets.find(query, _BODY).sort("_id", -1).limit(first)]
 
 
-def new_doc(tweet_id: int, author_id: int, text: str, answered: Tweet | None = None) -> Doc:
-    """The document of a new tweet."""
+def new_doc(
+    tweet_id: int,
+    author_id: int,
+    text: str,
+    answered: Tweet | None = None,
+    mentioned: Mapping[str, int] = MappingProxyType({}),
+) -> Doc:
+    """The document of a new tweet. `mentioned` gives ids by username key: whoever it lacks is not linked."""
     doc: Doc = {
         "_id": tweet_id,
         "bucket": ids.bucket(tweet_id),
@@ -153,7 +172,22 @@ def new_doc(tweet_id: int, author_id: int, text: str, answered: Tweet | None = N
     }
     if answered is not None:
         doc |= {"reply_to": answered.id, "reply_author": answered.author_id}
-    return doc
+    return doc | parsed(text) | mentions_of(text, mentioned)
+
+
+def parsed(text: str) -> Doc:
+    """What a tweet's document says of its text alone: `hashtags` as written, `tags` that are equal where two tags
+    are the same, and the `terms` that search finds it by. Pure; fields that would be empty are absent."""
+    hashtags = entities.hashtags(text)
+    found = {"hashtags": hashtags, "tags": [entities.key(tag) for tag in hashtags], "terms": terms.of_text(text)}
+    return {name: values for name, values in found.items() if values}
+
+
+def mentions_of(text: str, mentioned: Mapping[str, int]) -> Doc:
+    """The ids of those the text names, in order; absent if there are none."""
+    keys = [rules.username_key(name) for name in entities.mentions(text)]
+    found = [mentioned[key] for key in keys if key in mentioned]
+    return {"mentions": found} if found else {}
 
 
 def _digest(text: str, answered_id: int | None) -> bytes:
@@ -175,4 +209,6 @@ def _tweet(doc: Doc) -> Tweet:
         like_count=max(doc["likes"], 0),
         retweet_count=max(doc["retweets"], 0),
         reply_count=max(doc["replies"], 0),
+        hashtags=tuple(doc.get("hashtags", ())),
+        mention_ids=tuple(doc.get("mentions", ())),
     )

@@ -3,7 +3,7 @@ a password."""
 
 from collections.abc import Sequence
 
-from datastore import ids, rules
+from datastore import ids, rules, terms
 from datastore.errors import DomainError, ErrorCode
 from datastore.mongo import Doc, DuplicateKeyError, Mongo, duplicate_field
 from datastore.records import Account, Roads, User
@@ -104,7 +104,14 @@ def new_doc(username: str, display_name: str, now_ms: int) -> Doc:
         "following": 0,
         "tweets": 0,
         "top": False,
-    }
+    } | findable(username, display_name)
+
+
+def findable(username: str, display_name: str) -> Doc:
+    """What a person is found by beside their username: `prefixes`, to be set with each new display name. Pure; an
+    empty one is absent, so whoever sets it on a document there is unsets it then."""
+    prefixes = terms.of_name(username, display_name)
+    return {"prefixes": prefixes} if prefixes else {}
 
 
 def _user(doc: Doc) -> User:

@@ -13,6 +13,7 @@ from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.mongo import Mongo
 from datastore.retweets import Retweets
+from datastore.search import Search
 from datastore.sessions import Sessions
 from datastore.tweets import Tweets
 from datastore.users import Users
@@ -39,6 +40,7 @@ class Services:
     timelines: Timelines
     hub: Hub
     limits: Limits
+    search: Search
     credentials: Credentials
     text_limit: int
 
@@ -76,6 +78,7 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
         timelines=timelines,
         hub=Hub(live_redis, redis, timelines, follows, options.bounds.presence_ms, options.sweep_seconds),
         limits=Limits(scripts, options.rate_limits),
+        search=Search(mongo),
         credentials=Credentials(options.secret_key, options.access_token),
         text_limit=options.text_limit,
     )

@@ -19,6 +19,9 @@ _PARTS = {
     CursorKind.USER_LIKES: 2,
     CursorKind.RETWEETERS: 1,
     CursorKind.REPLIES: 1,
+    CursorKind.FOUND_TWEETS: 1,
+    # A range and a username.
+    CursorKind.FOUND_USERS: 4,
     CursorKind.BLOCKED: 2,
     CursorKind.MUTED: 2,
 }

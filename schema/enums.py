@@ -63,6 +63,13 @@ UserTweetFilter = _described(
     },
 )
 
+_scope = records.SearchScope
+SearchScope = _described(
+    records.SearchScope,
+    "Whose tweets are searched.",
+    {_scope.EVERYONE: "Everybody's.", _scope.FOLLOWING: "The viewer's own and those of the people they follow."},
+)
+
 _reason = records.ResyncReason
 ResyncReason = _described(
     records.ResyncReason,

@@ -8,12 +8,13 @@ from strawberry import UNSET
 
 from datastore.errors import bad_input
 from datastore.records import CursorKind
-from resolvers import accounts, timelines, tweets
+from resolvers import accounts, search, timelines, tweets
 from resolvers.context import Info
 from schema import cursors, globalid
+from schema.enums import SearchScope
 from schema.timelines import HomeTimelineConnection
-from schema.tweets import Tweet
-from schema.users import After, First, Node, User, Viewer
+from schema.tweets import Tweet, TweetConnection
+from schema.users import After, First, Node, User, UserConnection, Viewer
 
 NODES_LIMIT = 100
 
@@ -64,3 +65,37 @@ class Query:
     async def home_timeline(self, info: Info, first: First = 20, after: After = UNSET) -> HomeTimelineConnection:
         key = cursors.decode(CursorKind.HOME, after)
         return await timelines.home(info, first, key)
+
+    @strawberry.field(
+        description="Tweets that have all the words, #hashtags and @usernames, newest first; `from:username` asks for "
+        "an author, more than one for any of them. Case, accents and width are ignored. One request looks at so much "
+        "only: a page may hold fewer tweets than asked for, even none, and still have a next page."
+    )
+    async def search_tweets(
+        self,
+        info: Info,
+        query: Annotated[str, strawberry.argument(description="At most 200 characters and 10 words, at least one.")],
+        scope: Annotated[
+            SearchScope | None, strawberry.argument(description="Whose tweets; FOLLOWING needs an access token.")
+        ] = SearchScope.EVERYONE,
+        first: First = 15,
+        after: After = UNSET,
+    ) -> TweetConnection:
+        key = cursors.decode(CursorKind.FOUND_TWEETS, after)
+        return await search.tweets(info, query, scope, first, key)
+
+    @strawberry.field(
+        description="People whose username begins with the query, then those whose display name has a word from which "
+        "on it does, each by username. Case, accents and a leading @ are ignored."
+    )
+    async def search_users(
+        self,
+        info: Info,
+        query: Annotated[
+            str, strawberry.argument(description="At most 200 characters, at least a letter or a digit; 15 count.")
+        ],
+        first: First = 15,
+        after: After = UNSET,
+    ) -> UserConnection:
+        key = cursors.decode(CursorKind.FOUND_USERS, after)
+        return await search.users(info, query, first, key)

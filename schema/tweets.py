@@ -8,7 +8,7 @@ from strawberry import UNSET, Parent
 
 from datastore import records
 from datastore.records import CursorKind
-from resolvers import likes, retweets, tweets
+from resolvers import likes, retweets, search, tweets
 from resolvers.context import Info
 from schema import cursors, globalid
 from schema.users import After, First, Node, PageInfo, User, UserConnection, edge_cursor, page_info
@@ -38,6 +38,14 @@ class Tweet(Node):
 
     viewer_has_retweeted: bool = strawberry.field(
         resolver=retweets.viewer_has_retweeted, description="Whether the viewer retweeted it; false for nobody."
+    )
+
+    hashtags: list[str] = strawberry.field(
+        description="Its #hashtags as written, without the sign, in order; one that differs in case only stands once."
+    )
+    mentions: list[User] = strawberry.field(
+        resolver=search.mentions,
+        description="The people it names with @username, in order; those who did not exist or are gone are left out.",
     )
 
     @strawberry.field(description="The tweets that answer it, newest first.")

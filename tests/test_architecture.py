@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS = ["datastore", "realtime", "resolvers", "schema"]
 # The standard-library-only modules of datastore, which anyone may import.
 NOUNS = {"datastore.ids", "datastore.records", "datastore.rules", "datastore.errors"}
+NOUNS |= {"datastore.entities", "datastore.terms"}
 # Where each driver and framework may be imported.
 HOMES = {
     "motor": ("datastore/mongo.py", "datastore/devserver.py"),
@@ -23,8 +24,8 @@ HOMES = {
     "strawberry": ("schema/", "resolvers/"),
     "pydantic_settings": ("datastore/settings.py",),
 }
-STANDARD = {"__future__", "base64", "collections", "dataclasses", "datetime", "enum", "random", "re", "time", "typing",
-            "unicodedata"}  # fmt: skip
+STANDARD = {"__future__", "base64", "collections", "dataclasses", "datetime", "enum", "functools", "itertools",
+            "random", "re", "time", "typing", "unicodedata"}  # fmt: skip
 FILES = sorted([ROOT / "app.py", *(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))])
 
 
