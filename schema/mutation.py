@@ -1,7 +1,6 @@
 """Mutations: the verbs. A refusal comes back as data; a repeated verb is a success."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any
 
 import strawberry
@@ -10,11 +9,11 @@ from strawberry import UNSET, argument
 from resolvers import accounts, follows, likes, tweets
 from resolvers.context import Info
 from schema import globalid
+from schema.account_mutations import AccountMutations, Errors, Tokens
+from schema.account_mutations import given as _given
 from schema.errors import UserError, answered
 from schema.tweets import Tweet
 from schema.users import User, Viewer
-
-Errors = strawberry.field(description="Why it was refused; empty when it was done.")
 
 
 @strawberry.input(description="A new account.")
@@ -58,13 +57,6 @@ class TweetInput:
 @strawberry.input(description="A user to act on.")
 class UserInput:
     user_id: strawberry.ID = strawberry.field(description="Their global id.")
-
-
-@strawberry.type(description="What one acts with after a log-in.")
-class Tokens:
-    access_token: str = strawberry.field(description="Send it as `Authorization: Bearer <accessToken>`.")
-    access_token_expires_at: datetime = strawberry.field(description="When it stops to work: refresh before.")
-    refresh_token: str = strawberry.field(description="Shown once; good for one refreshSession.")
 
 
 @strawberry.type(description="The answer to signUp.")
@@ -131,7 +123,7 @@ def _session(make: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @strawberry.type(description="What can be done.")
-class Mutation:
+class Mutation(AccountMutations):
     @strawberry.mutation(description="Open an account and its first session.")
     async def sign_up(
         self, info: Info, input: Annotated[SignUpInput, argument(description="Who they are.")]
@@ -206,8 +198,3 @@ def _tweet(input: TweetInput) -> int:
 
 def _user(input: UserInput) -> int:
     return globalid.of_type(input.user_id, "User")
-
-
-def _given(value: str | None) -> str | None:
-    """The value, None for null and for not given."""
-    return None if value is UNSET else value
