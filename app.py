@@ -36,6 +36,7 @@ from resolvers import accounts
 from resolvers.context import Context, Options, Services, open_services
 from schema import health, transport
 from schema.build import build as build_schema
+from schema.sockets import Sockets
 
 DEMO_TWEET_SECONDS = 20.0
 # Everybody may know it: the account exists only where `make run` planted it. GraphiQL's first example uses it.
@@ -157,11 +158,16 @@ async def services_of(settings: Settings, opened: Clients) -> AsyncIterator[Serv
 @asynccontextmanager
 async def api(settings: Settings) -> AsyncIterator[Starlette]:
     """The ASGI application with everything behind it."""
-    async with clients(settings) as opened, services_of(settings, opened) as services, running(services.hub.run()):
+    async with (
+        clients(settings) as opened,
+        services_of(settings, opened) as services,
+        running(services.hub.run()),
+        running(transport.end_with_sessions(services, sockets := Sockets())),
+    ):
         derived = {"redis": lambda: opened.redis.ping()}
         probes = health.routes({"mongo": opened.mongo.ping}, derived, settings.metrics)
         ide = GRAPHIQL if settings.profile == "development" else None
-        endpoint = transport.routes(build_schema(), services, ide, list(settings.allowed_origins))
+        endpoint = transport.routes(build_schema(), services, ide, list(settings.allowed_origins), sockets)
         yield Starlette(routes=[*endpoint, *probes])
 
 

@@ -13,9 +13,9 @@ from datastore import ids
 from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure
 
 # What a resume token that fell off the oplog gives: ChangeStreamHistoryLost, ChangeStreamFatalError.
-_HISTORY_LOST = {286, 280}
+HISTORY_LOST = {286, 280}
 # How long one look at an idle stream waits in the server.
-_AWAIT_MS = 500
+AWAIT_MS = 500
 
 Token = dict[str, Any]
 
@@ -146,12 +146,12 @@ class Changes:
     async def watch(self, lease: Lease) -> AsyncIterator["ChangeReader"]:
         """The stream behind the lease's watermark, or from its start. Raises HistoryLostError."""
         options: Doc = {"resume_after": lease.token} if lease.token else {"start_at_operation_time": lease.start}
-        stream = self._mongo.db.watch(_PIPELINE, max_await_time_ms=_AWAIT_MS, batch_size=1000, **options)
+        stream = self._mongo.db.watch(_PIPELINE, max_await_time_ms=AWAIT_MS, batch_size=1000, **options)
         try:
             async with stream:
                 yield ChangeReader(stream)
         except OperationFailure as error:
-            if error.code in _HISTORY_LOST:
+            if error.code in HISTORY_LOST:
                 raise HistoryLostError(str(error)) from error
             raise
 

@@ -10,6 +10,7 @@ from datastore.errors import RequestError
 from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.mongo import Mongo
+from datastore.session_ends import SessionEnds
 from datastore.sessions import Sessions
 from datastore.tweets import Tweets
 from datastore.users import Users
@@ -28,6 +29,7 @@ class Services:
 
     users: Users
     sessions: Sessions
+    session_ends: SessionEnds
     tweets: Tweets
     follows: Follows
     likes: Likes
@@ -63,6 +65,7 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
     return Services(
         users=Users(mongo),
         sessions=Sessions(mongo, options.refresh_token),
+        session_ends=SessionEnds(mongo),
         tweets=tweets,
         follows=follows,
         likes=Likes(mongo),

@@ -19,6 +19,7 @@ REFRESH = """mutation ($spent: String!) { refreshSession(input: {refreshToken: $
   tokens { accessToken refreshToken } errors { code } } }"""
 LOG_IN = """mutation ($input: LogInInput!) { logIn(input: $input) {
   tokens { accessToken refreshToken } errors { code } } }"""
+LOG_OUT = "mutation ($input: LogOutInput!) { logOut(input: $input) { errors { code } } }"
 NEW_PASSWORD = "battery staple 9"
 
 
@@ -230,3 +231,50 @@ async def test_what_is_no_session_id_is_bad_input(perch: Perch) -> None:
     ann = await perch.person()
     for junk in ("", "x", ann.id):
         assert (await revoke(ann, junk)).codes == ["BAD_USER_INPUT"]
+
+
+# ---------------------------------------------------------------- sockets
+
+
+async def ended(perch: Perch, token: str, end: Any) -> int:
+    """The close code of a socket of this token's, once `end` has ended its session; within a second."""
+    async with perch.socket() as socket:
+        await socket.init({"authorization": f"Bearer {token}"})
+        await end
+        return await asyncio.wait_for(socket.closed(), 1)
+
+
+async def test_a_log_out_closes_the_sockets_of_the_session_within_a_second(perch: Perch) -> None:
+    ann = await perch.person()
+    async with ann.live() as live:
+        assert await ended(perch, ann.token, ann.do(LOG_OUT, input={})) == 4403
+        assert await live.socket.closed() == 4403
+
+
+async def test_a_revoked_session_closes_its_sockets_and_no_others(perch: Perch) -> None:
+    ann, bob = await perch.persons(2)
+    other = await log_in(perch, ann)
+    theirs, _ = await sessions(ann)
+    async with perch.socket() as nobody, ann.live((await ann.home())["liveCursor"]) as mine:
+        await nobody.init()
+        assert await ended(perch, other["accessToken"], revoke(ann, theirs["id"])) == 4403
+        await ann.post("still here")
+        assert await mine.added() == "still here"
+        await nobody.send({"type": "ping"})
+        assert (await nobody.receive())["type"] == "pong"
+    assert await works(perch, bob.token)
+
+
+async def test_a_new_password_closes_the_sockets_of_all_other_sessions(perch: Perch) -> None:
+    ann = await perch.person()
+    other = await log_in(perch, ann)
+    async with ann.live((await ann.home())["liveCursor"]) as mine:
+        assert await ended(perch, other["accessToken"], change(ann, PASSWORD, NEW_PASSWORD)) == 4403
+        await ann.post("still here")
+        assert await mine.added() == "still here"
+
+
+async def test_a_replayed_refresh_token_closes_the_sockets_of_its_session(perch: Perch) -> None:
+    ann = await perch.person()
+    await refresh(perch, ann.refresh_token)
+    assert await ended(perch, ann.token, refresh(perch, ann.refresh_token)) == 4403
