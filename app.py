@@ -30,6 +30,7 @@ from datastore.users import Users
 from realtime import devserver as redis_devserver
 from realtime.connect import Client, for_requests, for_workers
 from realtime.pipeline import Pipeline
+from realtime.purger import PurgeWaits
 from realtime.relay import Waits
 from realtime.timelines import Bounds
 from resolvers import accounts
@@ -177,7 +178,20 @@ async def working(settings: Settings) -> AsyncIterator[None]:
     async with clients(settings) as opened:
         await opened.mongo.ensure_indexes()
         waits = Waits(lease=settings.lease_seconds)
-        pipeline = Pipeline(opened.mongo, opened.live, settings.partitions, waits, bounds_of(settings))
+        purges = PurgeWaits(
+            look=settings.purge_look_seconds,
+            lease=2 * settings.lease_seconds,
+            again=settings.purge_again_seconds,
+        )
+        pipeline = Pipeline(
+            opened.mongo,
+            opened.live,
+            settings.partitions,
+            waits,
+            bounds_of(settings),
+            purges,
+            settings.purge_slice,
+        )
         async with running(pipeline.run()):
             yield
 

@@ -27,6 +27,7 @@ class EventName(StrEnum):
     TWEET_DELETED = "TweetDeleted"
     USER_FOLLOWED = "UserFollowed"
     USER_UNFOLLOWED = "UserUnfollowed"
+    USER_DELETED = "UserDeleted"
     HEARTBEAT = "Heartbeat"
 
 
@@ -35,7 +36,8 @@ class Event:
     """Ids only. `bucket` is the author's, in [0, 1024): events of one author keep their order.
 
     TweetPosted, TweetDeleted: subject_id is the tweet. UserFollowed, UserUnfollowed: subject_id is the author,
-    other_id the follower. Heartbeat: subject_id is a number that grows; it goes to every partition.
+    other_id the follower. UserDeleted: subject_id is the user.
+    Heartbeat: subject_id is a number that grows; it goes to every partition.
     """
 
     name: EventName
@@ -78,6 +80,11 @@ _PIPELINE: list[Doc] = [
                 },
                 {"ns.coll": "follows", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
                 {"ns.coll": "follows", "operationType": "delete"},
+                {
+                    "ns.coll": "users",
+                    "operationType": "update",
+                    "updateDescription.updatedFields.deleted_at": {"$exists": True},
+                },
                 {"ns.coll": "system", "documentKey._id": "heartbeat"},
             ]
         }
@@ -187,4 +194,6 @@ def _event(doc: Doc) -> Event:
     if collection == "follows":
         name = EventName.USER_FOLLOWED if inserted else EventName.USER_UNFOLLOWED
         return Event(name, ids.spread(key["a"], ids.AUTHOR_BUCKETS), key["a"], key["f"])
+    if collection == "users":
+        return Event(EventName.USER_DELETED, ids.spread(key, ids.AUTHOR_BUCKETS), key)
     return Event(EventName.HEARTBEAT, 0, doc.get("updateDescription", {}).get("updatedFields", {}).get("beat", 0))

@@ -25,7 +25,7 @@ __all__ = [
 Doc = dict[str, Any]
 
 # A document of one of these has the listed secondary indexes; every query of the room is served by one of them or
-# by _id. Partial on `alive`: a tombstone costs no index entry and no list has to skip it.
+# by _id. Partial on `alive`: a tombstone costs no entry in an index of lists and no list has to skip it.
 _LIVE: Doc = {"partialFilterExpression": {"alive": True}}
 INDEXES: Mapping[str, Sequence[tuple[list[tuple[str, int]], Doc]]] = {
     "users": [
@@ -34,11 +34,15 @@ INDEXES: Mapping[str, Sequence[tuple[list[tuple[str, int]], Doc]]] = {
             [("email_key", ASCENDING)],
             {"unique": True, "partialFilterExpression": {"email_key": {"$exists": True}}},
         ),
+        # Tombstones with an unfinished purge: empty nearly always.
+        ([("purge.due", ASCENDING)], {"partialFilterExpression": {"purge.due": {"$exists": True}}}),
     ],
     "tweets": [
         ([("author", ASCENDING), ("_id", DESCENDING)], _LIVE),
         ([("author", ASCENDING), ("is_reply", ASCENDING), ("_id", DESCENDING)], _LIVE),
         ([("reply_to", ASCENDING), ("_id", DESCENDING)], _LIVE),
+        # For the purge of their author alone.
+        ([("author", ASCENDING)], {"partialFilterExpression": {"deleted_at": {"$exists": True}}}),
         ([("import_key", ASCENDING)], {"unique": True, "partialFilterExpression": {"import_key": {"$exists": True}}}),
     ],
     # The pair {a: author, f: follower} is the _id, in this order: ranges over _id are "followers of a".

@@ -85,9 +85,8 @@ class Tweets:
 
         The check stands inside the write, so that of two deletes only one moves the counters.
         """
-        change = {"$set": {"deleted_at": datetime.now(UTC)}, "$unset": {"alive": "", "text": ""}}
         query = {"_id": tweet_id, "author": author_id, "alive": True}
-        before = await self._tweets.find_one_and_update(query, change, {"reply_to": 1})
+        before = await self._tweets.find_one_and_update(query, tombstone(datetime.now(UTC)), {"reply_to": 1})
         if before is None:
             if await self.get(tweet_id):
                 raise DomainError(ErrorCode.NOT_ALLOWED, "Only the author deletes a tweet.", ("input", "tweetId"))
@@ -155,6 +154,11 @@ def new_doc(tweet_id: int, author_id: int, text: str, answered: Tweet | None = N
     if answered is not None:
         doc |= {"reply_to": answered.id, "reply_author": answered.author_id}
     return doc
+
+
+def tombstone(now: datetime) -> Doc:
+    """The update that deletes a tweet: what it said and whom it named goes, what its event needs stays."""
+    return {"$set": {"deleted_at": now}, "$unset": {"alive": "", "text": "", "reply_author": ""}}
 
 
 def _digest(text: str, answered: Tweet | None) -> bytes:

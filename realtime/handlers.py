@@ -50,6 +50,12 @@ async def on_user_unfollowed(rooms: Rooms, event: Event) -> None:
     await rooms.fanout.follows_changed(event.other_id)
 
 
+async def on_user_deleted(rooms: Rooms, event: Event) -> None:
+    """Drop their own timeline and live state. All else is hidden already and goes with the purge (realtime/purger.py),
+    which needs no event."""
+    await rooms.timelines.drop([event.subject_id])
+
+
 async def on_heartbeat(rooms: Rooms, event: Event) -> None:
     """Nothing: that it came through is the news, and the worker writes it down."""
 
@@ -59,5 +65,6 @@ HANDLERS: Mapping[EventName, Callable[[Rooms, Event], Awaitable[None]]] = {
     EventName.TWEET_DELETED: on_tweet_deleted,
     EventName.USER_FOLLOWED: on_user_followed,
     EventName.USER_UNFOLLOWED: on_user_unfollowed,
+    EventName.USER_DELETED: on_user_deleted,
     EventName.HEARTBEAT: on_heartbeat,
 }

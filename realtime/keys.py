@@ -38,6 +38,14 @@ def reader_channel(reader_id: int) -> str:
     return f"live:{{{bucket(reader_id)}}}:{reader_id}"
 
 
+def of_user(user_id: int) -> list[str]:
+    """Every key here whose name holds this person's id. Budgets are in realtime/limits.py.
+
+    NOTE: a new kind of key with a person's id in it belongs here, or it outlives the person.
+    """
+    return [timeline(user_id), presence(user_id), reader_stream(user_id)]
+
+
 def events(partition: int) -> str:
     """Stream of events by author bucket, ids only; trimmed to what is not yet acknowledged."""
     return f"events:{partition}"

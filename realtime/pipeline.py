@@ -5,11 +5,13 @@ import asyncio
 from datastore.changes import Changes
 from datastore.follows import Follows
 from datastore.mongo import Mongo
+from datastore.purges import Purges
 from datastore.tweets import Tweets
 from realtime import keys
 from realtime.connect import Client
 from realtime.fanout import Fanout
 from realtime.handlers import Rooms
+from realtime.purger import Purger, PurgeWaits
 from realtime.relay import Relay, Waits
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
@@ -22,7 +24,16 @@ _LOOK_SECONDS = 0.005
 class Pipeline:
     """From a committed write to Redis. `redis` is a client that waits (realtime.connect.for_workers)."""
 
-    def __init__(self, mongo: Mongo, redis: Client, partitions: int, waits: Waits, bounds: Bounds) -> None:
+    def __init__(
+        self,
+        mongo: Mongo,
+        redis: Client,
+        partitions: int,
+        waits: Waits,
+        bounds: Bounds,
+        purge_waits: PurgeWaits,
+        purge_slice: int,
+    ) -> None:
         scripts = Scripts(redis)
         follows, tweets = Follows(mongo), Tweets(mongo)
         timelines = Timelines(scripts, follows, tweets, bounds)
@@ -32,6 +43,7 @@ class Pipeline:
         self._partitions = partitions
         self._relay = Relay(self.changes, redis, partitions, waits, timelines.forget_all)
         self._worker = Worker(redis, rooms, partitions, waits)
+        self._purger = Purger(Purges(mongo, purge_slice), redis, self._settle, purge_waits)
 
     async def run(self) -> None:
         """Relay (as leader or waiting to be one) and work, until cancelled."""
@@ -40,8 +52,12 @@ class Pipeline:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._relay.run())
                 tasks.create_task(self._worker.run())
+                tasks.create_task(self._purger.run())
         finally:
             await asyncio.shield(self._worker.close())
+
+    async def _settle(self) -> None:
+        await settle(self.changes, self._redis, self._partitions)
 
 
 async def settle(changes: Changes, redis: Client, partitions: int) -> None:

@@ -15,7 +15,7 @@ ROUNDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Hydrated:
-    """The tweets of some entries, and whom of the people concerned the viewer follows."""
+    """The tweets of some entries whose authors are not gone, and whom of the people concerned the viewer follows."""
 
     tweets: dict[int, Tweet]
     followed: set[int]
@@ -47,26 +47,21 @@ async def home(info: Info, first: int | None, after: Key | None) -> HomeTimeline
 
 async def hydrate(context: Context, viewer_id: int, entry_ids: Sequence[int], wanted: Collection[str] = ()) -> Hydrated:
     """Everything the page shows, read in two steps of MongoDB queries whatever its size: the tweets, then side by
-    side the follows that the filter needs (read last, so that an unfollow acts at once) and what was selected."""
+    side the follows and authors that the filter needs (read last, so that an unfollow or a deletion acts at once) and
+    what was selected."""
     loaders, services = context.loaders, context.services
     found = await services.tweets.get_many(entry_ids)
     tweets = {tweet.id: tweet for tweet in found if tweet}
     people = {tweet.author_id for tweet in tweets.values()}
     answered = {tweet.reply_author_id for tweet in tweets.values() if tweet.reply_author_id is not None}
-    followed, _, _ = await asyncio.gather(
+    followed, living, _ = await asyncio.gather(
         services.follows.existing((viewer_id, person) for person in people | answered),
-        _read_authors(context, people) if "author" in wanted else _nothing(),
+        loaders.living(tweets.values()),
         _read_likes(context, viewer_id, tweets) if "viewerHasLiked" in wanted else _nothing(),
     )
-    for tweet in tweets.values():
+    for tweet in living:
         loaders.tweets.ready(tweet.id, tweet)
-    return Hydrated(tweets, {author for _, author in followed})
-
-
-async def _read_authors(context: Context, user_ids: Collection[int]) -> None:
-    keys = list(user_ids)
-    for key, user in zip(keys, await context.services.users.get_many(keys), strict=True):
-        context.loaders.users.ready(key, user)
+    return Hydrated({tweet.id: tweet for tweet in living}, {author for _, author in followed})
 
 
 async def _read_likes(context: Context, viewer_id: int, tweet_ids: Collection[int]) -> None:

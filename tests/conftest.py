@@ -37,6 +37,8 @@ def settings(urls: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         rate_limits=False,
         lease_seconds=1,
         sweep_seconds=0.2,
+        purge_look_seconds=0.1,
+        purge_again_seconds=1,
         log_level="WARNING",
     )
 
