@@ -25,9 +25,12 @@ class EventName(StrEnum):
 
     TWEET_POSTED = "TweetPosted"
     TWEET_DELETED = "TweetDeleted"
+    TWEET_RETWEETED = "TweetRetweeted"
+    RETWEET_UNDONE = "RetweetUndone"
     USER_FOLLOWED = "UserFollowed"
     USER_UNFOLLOWED = "UserUnfollowed"
     USER_DELETED = "UserDeleted"
+    REGARD_CHANGED = "RegardChanged"
     HEARTBEAT = "Heartbeat"
 
 
@@ -35,9 +38,11 @@ class EventName(StrEnum):
 class Event:
     """Ids only. `bucket` is the author's, in [0, 1024): events of one author keep their order.
 
-    TweetPosted, TweetDeleted: subject_id is the tweet. UserFollowed, UserUnfollowed: subject_id is the author,
-    other_id the follower. UserDeleted: subject_id is the user.
-    Heartbeat: subject_id is a number that grows; it goes to every partition.
+    TweetPosted, TweetDeleted: subject_id is the tweet. TweetRetweeted, RetweetUndone: it is the retweet, and the
+    bucket is the retweeter's. UserFollowed, UserUnfollowed: subject_id is the author,
+    other_id the follower. RegardChanged (a block or mute was made or ended): subject_id is who did it, other_id whom
+    it is about. UserDeleted: subject_id is the user. Heartbeat: subject_id is a number that grows; it goes to every
+    partition.
     """
 
     name: EventName
@@ -78,6 +83,12 @@ _PIPELINE: list[Doc] = [
                     "operationType": "update",
                     "updateDescription.updatedFields.deleted_at": {"$exists": True},
                 },
+                {"ns.coll": "retweets", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
+                {
+                    "ns.coll": "retweets",
+                    "operationType": "update",
+                    "updateDescription.updatedFields.undone_at": {"$exists": True},
+                },
                 {"ns.coll": "follows", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
                 {"ns.coll": "follows", "operationType": "delete"},
                 {
@@ -85,6 +96,7 @@ _PIPELINE: list[Doc] = [
                     "operationType": "update",
                     "updateDescription.updatedFields.deleted_at": {"$exists": True},
                 },
+                {"ns.coll": "blocks", "operationType": {"$in": ["insert", "delete"]}},
                 {"ns.coll": "system", "documentKey._id": "heartbeat"},
             ]
         }
@@ -191,6 +203,10 @@ def _event(doc: Doc) -> Event:
     inserted = doc["operationType"] == "insert"
     if collection == "tweets":
         return Event(EventName.TWEET_POSTED if inserted else EventName.TWEET_DELETED, ids.bucket(key), key)
+    if collection == "retweets":
+        return Event(EventName.TWEET_RETWEETED if inserted else EventName.RETWEET_UNDONE, ids.bucket(key), key)
+    if collection == "blocks":
+        return Event(EventName.REGARD_CHANGED, ids.spread(key["o"], ids.AUTHOR_BUCKETS), key["o"], key["t"])
     if collection == "follows":
         name = EventName.USER_FOLLOWED if inserted else EventName.USER_UNFOLLOWED
         return Event(name, ids.spread(key["a"], ids.AUTHOR_BUCKETS), key["a"], key["f"])

@@ -55,6 +55,19 @@ INDEXES: Mapping[str, Sequence[tuple[list[tuple[str, int]], Doc]]] = {
         ([("_id.t", ASCENDING), ("at", DESCENDING), ("_id.u", DESCENDING)], {}),
         ([("_id.u", ASCENDING), ("at", DESCENDING), ("_id.t", DESCENDING)], {}),
     ],
+    # The triple {o: owner, k: "block" or "mute", t: target} is the _id.
+    "blocks": [
+        ([("_id.o", ASCENDING), ("_id.k", ASCENDING), ("at", DESCENDING), ("_id.t", DESCENDING)], {}),
+        # For the purge of the target alone.
+        ([("_id.t", ASCENDING)], {}),
+    ],
+    "retweets": [
+        ([("author", ASCENDING), ("tweet", ASCENDING)], {"unique": True, "partialFilterExpression": {"alive": True}}),
+        ([("author", ASCENDING), ("_id", DESCENDING)], _LIVE),
+        ([("tweet", ASCENDING), ("_id", DESCENDING)], _LIVE),
+        # For the purge of their author alone.
+        ([("author", ASCENDING)], {"partialFilterExpression": {"undone_at": {"$exists": True}}}),
+    ],
     "sessions": [
         ([("user", ASCENDING), ("_id", DESCENDING)], {}),
         ([("expires", ASCENDING)], {"expireAfterSeconds": 0}),
@@ -93,6 +106,8 @@ class Mongo:
         self.idempotency = self.db["idempotency"]
         self.follows = self.db["follows"]
         self.likes = self.db["likes"]
+        self.blocks = self.db["blocks"]
+        self.retweets = self.db["retweets"]
         self.system = self.db["system"]
 
     async def ensure_indexes(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from datastore.bulk import Session, atomically
 from datastore.mongo import Doc, Mongo, UpdateOne
+from datastore.retweets import undone
 from datastore.tweets import tombstone
 
 # Documents in one slice: its transaction takes tens of milliseconds, its events are a worker's batch or two.
@@ -34,13 +35,14 @@ class Purge:
 
 @dataclass(frozen=True, slots=True)
 class _Edges:
-    """Edges that go with the person at their `side`; `counter` in `counted` counted them for the `other` end."""
+    """Edges that go with the person at their `side`; `counter` in `counted` counted them for the `other` end, if
+    anything did."""
 
     collection: str
     side: str
     other: str
-    counted: str
-    counter: str
+    counted: str = ""
+    counter: str = ""
 
 
 # NOTE: a new kind of edge belongs here, or deleted accounts stay in it.
@@ -48,6 +50,8 @@ _EDGES = (
     _Edges("follows", side="a", other="f", counted="users", counter="following"),
     _Edges("follows", side="f", other="a", counted="users", counter="followers"),
     _Edges("likes", side="u", other="t", counted="tweets", counter="likes"),
+    _Edges("blocks", side="o", other="t"),
+    _Edges("blocks", side="t", other="o"),
 )
 
 
@@ -87,8 +91,12 @@ class Purges:
         """End what is open, whoever opened it: nothing more is written in the account's name."""
         await self._mongo.sessions.delete_many({"user": user_id})
 
-    async def delete_tweets(self, user_id: int, now: datetime) -> int:
-        """Tweets become tombstones, which raise TweetDeleted; the tweets they answered count one reply less."""
+    async def delete_entries(self, user_id: int, now: datetime) -> int:
+        """Tweets and retweets become tombstones, which raise TweetDeleted and RetweetUndone."""
+        return await self._delete_tweets(user_id, now) or await self._undo_retweets(user_id, now)
+
+    async def _delete_tweets(self, user_id: int, now: datetime) -> int:
+        """The tweets that they answered count one reply less."""
 
         async def work(session: Session) -> int:
             query = {"author": user_id, "alive": True}
@@ -104,8 +112,20 @@ class Purges:
 
         return await atomically(self._mongo, work)
 
+    async def _undo_retweets(self, user_id: int, now: datetime) -> int:
+        async def work(session: Session) -> int:
+            query = {"author": user_id, "alive": True}
+            found = await self._some(self._mongo.retweets, query, session, {"tweet": 1})
+            if found:
+                await self._mongo.retweets.update_many(_among(found), undone(now), session=session)
+                tweets = {"_id": {"$in": [doc["tweet"] for doc in found]}}
+                await self._mongo.tweets.update_many(tweets, {"$inc": {"retweets": -1}}, session=session)
+            return len(found)
+
+        return await atomically(self._mongo, work)
+
     async def cut_edges(self, user_id: int) -> int:
-        """Follows of both directions and likes go; who is at their other end counts one less."""
+        """Follows of both directions, likes, blocks and mutes go; what is at their other end counts one less."""
         for edges in _EDGES:
             done = await atomically(self._mongo, self._cutting(edges, user_id))
             if done:
@@ -118,9 +138,10 @@ class Purges:
         async def work(session: Session) -> int:
             found = await self._some(collection, {f"_id.{edges.side}": user_id}, session)
             if found:
+                await collection.delete_many(_among(found), session=session)
+            if found and edges.counted:
                 # One edge for each other end: the person at this one is the same in all of them.
                 others = [doc["_id"][edges.other] for doc in found]
-                await collection.delete_many(_among(found), session=session)
                 change = {"$inc": {edges.counter: -1}}
                 await self._mongo.db[edges.counted].update_many({"_id": {"$in": others}}, change, session=session)
             return len(found)
@@ -133,7 +154,8 @@ class Purges:
         await self._mongo.idempotency.delete_many(of_user)
 
     async def forget_tombstones(self, user_id: int) -> int:
-        """Tombstones of tweets go for good, with what others hung on them. Only when their events have been handled.
+        """Tombstones of tweets and retweets go for good, with what others hung on them. Only when their events have
+        been handled.
 
         The tombstones go last: a slice that was cut off finds them, and so the rest, again.
         """
@@ -144,8 +166,12 @@ class Purges:
         await self._mongo.tweets.update_many(answers, {"$set": {"reply_author": GONE}})
         while likes := await self._some(self._mongo.likes, {"_id.t": tweet_ids}):
             await self._mongo.likes.delete_many(_among(likes))
+        while retweets := await self._some(self._mongo.retweets, {"tweet": tweet_ids, "alive": True}):
+            await self._mongo.retweets.delete_many(_among(retweets))
         await self._mongo.tweets.delete_many(_among(found))
-        return len(found)
+        own = await self._some(self._mongo.retweets, {"author": user_id, "undone_at": {"$exists": True}})
+        await self._mongo.retweets.delete_many(_among(own))
+        return len(found) + len(own)
 
     async def _some(self, collection: Any, query: Doc, session: Session = None, more: Doc | None = None) -> list[Doc]:
         cursor = collection.find(query, {"_id": 1} | (more or {}), session=session).limit(self._size)

@@ -82,6 +82,36 @@ class Tweet:
         return self.in_reply_to_id is not None
 
 
+class Hiding(StrEnum):
+    """How one person hides another."""
+
+    BLOCK = "block"
+    MUTE = "mute"
+
+
+@dataclass(frozen=True, slots=True)
+class Regard:
+    """How the viewer and another person stand."""
+
+    blocks: bool
+    mutes: bool
+    blocked_by: bool
+
+    @property
+    def apart(self) -> bool:
+        """One of the two blocks the other: neither is shown what the other writes."""
+        return self.blocks or self.blocked_by
+
+
+@dataclass(frozen=True, slots=True)
+class Retweet:
+    """A tweet passed on by `author_id`. `id` is its entry in timelines."""
+
+    id: int
+    author_id: int
+    tweet_id: int
+
+
 class CursorKind(StrEnum):
     """Which list a cursor belongs to: a cursor of one list is refused by another."""
 
@@ -90,6 +120,11 @@ class CursorKind(StrEnum):
     FOLLOWERS = "f"
     FOLLOWING = "g"
     LIKERS = "l"
+    USER_LIKES = "k"
+    RETWEETERS = "r"
+    REPLIES = "p"
+    BLOCKED = "b"
+    MUTED = "m"
     LIVE = "e"
 
 
@@ -114,26 +149,39 @@ class Page(Generic[T]):
     edges: list[Edge[T]]
     has_next: bool
     has_previous: bool
+    # Where the next page starts if rows at the end of this one were left out; None: behind the last edge.
+    end: tuple[CursorKind, Key] | None = None
 
     @property
     def nodes(self) -> list[T]:
         return [edge.node for edge in self.edges]
 
 
+class UserTweetFilter(StrEnum):
+    """Which of a user's tweets a list holds."""
+
+    TWEETS = "TWEETS"
+    TWEETS_AND_REPLIES = "TWEETS_AND_REPLIES"
+    RETWEETS = "RETWEETS"
+
+
 class TimelineSource(StrEnum):
     """Why an entry is in a home timeline."""
 
     FOLLOWING = "FOLLOWING"
+    RETWEET = "RETWEET"
     SELF = "SELF"
 
 
 @dataclass(frozen=True, slots=True)
 class HomeEdge:
-    """One entry of a home timeline: `entry_id` orders it, `node` is the tweet it shows."""
+    """One entry of a home timeline: `entry_id` orders it, `node` is the tweet it shows, `retweeter_id` is who passed
+    it on if it is a retweet."""
 
     entry_id: int
     node: Tweet
     source: TimelineSource
+    retweeter_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,13 @@
 """Tweets: one document each, written once; counters move, a delete leaves a tombstone without text."""
 
 import hashlib
-import heapq
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import islice
 
 from datastore import ids
 from datastore.errors import DomainError, ErrorCode
 from datastore.mongo import Doc, DuplicateKeyError, Mongo
 from datastore.records import Tweet
-
-# MongoDB merges at most 200 index scans in order and sorts in memory above (internalQueryMaxScansToExplode).
-AUTHORS_PER_QUERY = 200
 
 _BODY: Doc = {"author": 1, "text": 1, "reply_to": 1, "reply_author": 1, "likes": 1, "retweets": 1, "replies": 1}
 
@@ -110,32 +105,25 @@ class Tweets:
         doc = await self._tweets.find_one({"_id": tweet_id}, {"author": 1})
         return doc["author"] if doc else None
 
-    async def by_author(self, author_id: int, first: int, before: int | None) -> list[Tweet]:
-        """Up to `first` tweets of one author that are not replies, newest first, with ids below `before`."""
-        query: Doc = {"author": author_id, "alive": True, "is_reply": False}
-        if before is not None:
-            query["_id"] = {"$lt": before}
-        cursor = self._tweets.find(query, _BODY).sort("_id", -1).limit(first)
-        return [_tweet(doc) async for doc in cursor]
+    async def by_author(self, author_id: int, first: int, before: int | None, replies: bool = False) -> list[Tweet]:
+        """Up to `first` tweets of one author, newest first, with ids below `before`; with `replies` those too."""
+        query: Doc = {"author": author_id, "alive": True}
+        return await self._list(query if replies else query | {"is_reply": False}, first, before)
 
-    async def entry_ids(
-        self, author_ids: Sequence[int], first: int, before: int | None = None, above: int = 0
-    ) -> list[int]:
-        """The newest `first` ids of these authors' tweets in (above, before), newest first.
+    async def replies_to(self, tweet_id: int, first: int, before: int | None) -> list[Tweet]:
+        """Up to `first` replies to a tweet, newest first, with ids below `before`."""
+        return await self._list({"reply_to": tweet_id, "alive": True}, first, before)
 
-        One round trip for each 200 authors, each answered by merging index scans, never by a sort in memory.
-        """
-        bounds: Doc = {"$gt": above} if before is None else {"$gt": above, "$lt": before}
-        chunks = [
-            await self._newest(author_ids[at : at + AUTHORS_PER_QUERY], bounds, first)
-            for at in range(0, len(author_ids), AUTHORS_PER_QUERY)
-        ]
-        return list(islice(heapq.merge(*chunks, reverse=True), first))
-
-    async def _newest(self, author_ids: Sequence[int], bounds: Doc, first: int) -> list[int]:
+    async def newest(self, author_ids: Sequence[int], bounds: Doc, first: int) -> list[int]:
+        """The newest `first` ids of tweets by at most 200 authors within the id bounds, newest first. Covered."""
         query = {"author": {"$in": list(author_ids)}, "alive": True, "_id": bounds}
         cursor = self._tweets.find(query, {"_id": 1}).sort("_id", -1).limit(first)
         return [doc["_id"] async for doc in cursor]
+
+    async def _list(self, query: Doc, first: int, before: int | None) -> list[Tweet]:
+        if before is not None:
+            query["_id"] = {"$lt": before}
+        return [_tweet(doc) async for doc in self._tweets.find(query, _BODY).sort("_id", -1).limit(first)]
 
 
 def new_doc(tweet_id: int, author_id: int, text: str, answered: Tweet | None = None) -> Doc:

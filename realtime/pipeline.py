@@ -2,10 +2,13 @@
 
 import asyncio
 
+from datastore.blocks import Blocks
 from datastore.changes import Changes
+from datastore.entries import Entries
 from datastore.follows import Follows
 from datastore.mongo import Mongo
 from datastore.purges import Purges
+from datastore.retweets import Retweets
 from datastore.tweets import Tweets
 from realtime import keys
 from realtime.connect import Client
@@ -35,9 +38,9 @@ class Pipeline:
         purge_slice: int,
     ) -> None:
         scripts = Scripts(redis)
-        follows, tweets = Follows(mongo), Tweets(mongo)
-        timelines = Timelines(scripts, follows, tweets, bounds)
-        rooms = Rooms(follows, tweets, timelines, Fanout(scripts, bounds))
+        follows, tweets, retweets = Follows(mongo), Tweets(mongo), Retweets(mongo)
+        timelines = Timelines(scripts, follows, Entries(tweets, retweets), bounds)
+        rooms = Rooms(follows, tweets, retweets, Blocks(mongo), timelines, Fanout(scripts, bounds))
         self.changes = Changes(mongo)
         self._redis = redis
         self._partitions = partitions

@@ -62,7 +62,7 @@ class Purger:
         user_id = purge.user_id
         await self._purges.end_sessions(user_id)
         # The followers are needed until the deletions have been taken out of their timelines: edges come later.
-        while await self._purges.delete_tweets(user_id, _now()):
+        while await self._purges.delete_entries(user_id, _now()):
             await self._handled(purge)
         await self._handled(purge)
         while await self._purges.cut_edges(user_id):

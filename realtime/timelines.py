@@ -12,9 +12,9 @@ from itertools import groupby, islice
 
 import structlog
 
+from datastore.entries import Entries
 from datastore.follows import Follows
 from datastore.ids import MAX_ID
-from datastore.tweets import Tweets
 from realtime import keys
 from realtime.connect import RedisError
 from realtime.scripts import Scripts, fresh_token
@@ -72,10 +72,10 @@ _NOTHING = _Kept([], MAX_ID, "")
 class Timelines:
     """The timelines of all readers."""
 
-    def __init__(self, scripts: Scripts, follows: Follows, tweets: Tweets, bounds: Bounds) -> None:
+    def __init__(self, scripts: Scripts, follows: Follows, entries: Entries, bounds: Bounds) -> None:
         self._scripts = scripts
         self._follows = follows
-        self._tweets = tweets
+        self._entries = entries
         self._bounds = bounds
         self._building: dict[int, asyncio.Task[bool]] = {}
 
@@ -88,7 +88,7 @@ class Timelines:
         """
         count = first + 1
         kept, own = await asyncio.gather(
-            self._kept(reader_id, count, before, live), self._tweets.entry_ids([reader_id], count, before)
+            self._kept(reader_id, count, before, live), self._entries.newest([reader_id], count, before)
         )
         older: list[int] = []
         if len(kept.entry_ids) < count and kept.floor > 0:
@@ -109,7 +109,7 @@ class Timelines:
         says so.
         """
         limit = self._bounds.kept_entries
-        entries = await self._tweets.entry_ids([author_id], limit)
+        entries = await self._entries.newest([author_id], limit)
         cut = entries[-1] - 1 if len(entries) == limit else 0
         await self._scripts.run(
             "merge",
@@ -194,7 +194,7 @@ class Timelines:
 
     async def _from_truth(self, reader_id: int, count: int, before: int | None) -> list[int]:
         followees = await self._follows.followee_ids(reader_id)
-        return await self._tweets.entry_ids([*followees, reader_id], count, before)
+        return await self._entries.newest([*followees, reader_id], count, before)
 
     def _keys(self, reader_id: int) -> tuple[str, str, str]:
         return keys.timeline(reader_id), keys.presence(reader_id), keys.reader_stream(reader_id)

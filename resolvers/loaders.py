@@ -6,12 +6,15 @@ from typing import Any, Generic, TypeVar
 
 from aiodataloader import DataLoader
 
+from datastore.blocks import Blocks
 from datastore.follows import Follows
 from datastore.likes import Likes
-from datastore.records import Tweet, User
+from datastore.records import Regard, Tweet, User
+from datastore.retweets import Retweets
 from datastore.tweets import Tweets
 from datastore.users import Users
 
+NEUTRAL = Regard(blocks=False, mutes=False, blocked_by=False)
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Batch = Callable[[list[K]], Coroutine[Any, Any, Sequence[V]]]
@@ -66,13 +69,17 @@ class Loaders:
     sees to it, and every list of tweets must go through `living`.
     """
 
-    def __init__(self, users: Users, tweets: Tweets, follows: Follows, likes: Likes) -> None:
+    def __init__(
+        self, users: Users, tweets: Tweets, follows: Follows, likes: Likes, retweets: Retweets, blocks: Blocks
+    ) -> None:
         self._users = users
         self._tweets = tweets
         self.users: Loader[int, User | None] = Loader(users.get_many)
         self.tweets: Loader[int, Tweet | None] = Loader(self._living_tweets)
         self.follows: Loader[tuple[int, int], bool] = Loader(_membership(follows.existing))
         self.likes: Loader[tuple[int, int], bool] = Loader(_membership(likes.existing))
+        self.retweets: Loader[tuple[int, int], bool] = Loader(_membership(retweets.existing))
+        self.regards: Loader[tuple[int, int], Regard] = Loader(_regards(blocks))
 
     async def living(self, tweets: Collection[Tweet]) -> list[Tweet]:
         """Those whose author is not gone, in order; their authors are ready afterwards. At most one round trip.
@@ -81,11 +88,16 @@ class Loaders:
         both; a join in the query would cost the server a look-up for each tweet of every page for ever, for the sake of
         the minutes between a deletion and its purge.
         """
-        missing = [author for author in {tweet.author_id for tweet in tweets} if not self.users.has(author)]
+        present = await self.present({tweet.author_id for tweet in tweets})
+        return [tweet for tweet in tweets if tweet.author_id in present]
+
+    async def present(self, user_ids: Collection[int]) -> set[int]:
+        """Those of the people who are not gone; they are ready afterwards. At most one round trip."""
+        missing = [user_id for user_id in user_ids if not self.users.has(user_id)]
         if missing:
-            for author_id, author in zip(missing, await self._users.get_many(missing), strict=True):
-                self.users.ready(author_id, author)
-        return [tweet for tweet in tweets if self.users.load(tweet.author_id)]
+            for user_id, user in zip(missing, await self._users.get_many(missing), strict=True):
+                self.users.ready(user_id, user)
+        return {user_id for user_id in user_ids if self.users.load(user_id)}
 
     async def _living_tweets(self, tweet_ids: list[int]) -> list[Tweet | None]:
         found = await self._tweets.get_many(tweet_ids)
@@ -97,5 +109,15 @@ def _membership(existing: Callable[[list[K]], Coroutine[Any, Any, set[K]]]) -> B
     async def load(keys: list[K]) -> list[bool]:
         found = await existing(keys)
         return [key in found for key in keys]
+
+    return load
+
+
+def _regards(blocks: Blocks) -> Batch[tuple[int, int], Regard]:
+    async def load(keys: list[tuple[int, int]]) -> list[Regard]:
+        # One viewer an operation, so one round trip.
+        viewer_id = keys[0][0]
+        found = await blocks.regards(viewer_id, [other for _, other in keys])
+        return [found.get(other, NEUTRAL) for _, other in keys]
 
     return load

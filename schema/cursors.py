@@ -13,6 +13,11 @@ _PARTS = {
     CursorKind.FOLLOWERS: 2,
     CursorKind.FOLLOWING: 2,
     CursorKind.LIKERS: 2,
+    CursorKind.USER_LIKES: 2,
+    CursorKind.RETWEETERS: 1,
+    CursorKind.REPLIES: 1,
+    CursorKind.BLOCKED: 2,
+    CursorKind.MUTED: 2,
 }
 
 

@@ -44,7 +44,22 @@ _source = records.TimelineSource
 TimelineSource = _described(
     records.TimelineSource,
     "Why an entry is in the home timeline.",
-    {_source.FOLLOWING: "The viewer follows its author.", _source.SELF: "The viewer wrote it."},
+    {
+        _source.FOLLOWING: "The viewer follows its author.",
+        _source.RETWEET: "Somebody the viewer follows retweeted it: see retweetedBy.",
+        _source.SELF: "The viewer wrote it.",
+    },
+)
+
+_filter = records.UserTweetFilter
+UserTweetFilter = _described(
+    records.UserTweetFilter,
+    "Which of a user's tweets a list holds.",
+    {
+        _filter.TWEETS: "Their own tweets that answer none.",
+        _filter.TWEETS_AND_REPLIES: "All their own tweets.",
+        _filter.RETWEETS: "Tweets that they retweeted, in the order of retweeting.",
+    },
 )
 
 _reason = records.ResyncReason

@@ -7,10 +7,11 @@ from strawberry import Parent
 
 from datastore import records
 from datastore.records import CursorKind
+from resolvers import retweets
 from schema import cursors, globalid
 from schema.enums import ResyncReason, TimelineSource
 from schema.tweets import Tweet
-from schema.users import PageInfo
+from schema.users import PageInfo, User
 
 
 def _home_cursor(entry_id: int) -> str:
@@ -21,6 +22,9 @@ def _home_cursor(entry_id: int) -> str:
 class HomeTimelineEdge:
     node: Tweet = strawberry.field(description="The tweet it shows.")
     source: TimelineSource = strawberry.field(description="Why it is here.")
+    retweeted_by: User | None = strawberry.field(
+        resolver=retweets.retweeted_by, description="The followed user whose retweet brought it here."
+    )
 
     @strawberry.field(description="Its position, for `after`, and its name in live events.")
     def cursor(parent: Parent[records.HomeEdge]) -> str:

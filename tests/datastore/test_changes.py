@@ -118,7 +118,7 @@ async def test_a_deleted_account_is_one_event_and_its_purge_none_of_its_own(mong
     assert not await users.delete(ann, "a hash", now)
     purge = await purges.take(now, timedelta(seconds=9))
     assert purge
-    while await purges.delete_tweets(ann, now) or await purges.cut_edges(ann) or await purges.forget_tombstones(ann):
+    while await purges.delete_entries(ann, now) or await purges.cut_edges(ann) or await purges.forget_tombstones(ann):
         continue
     await purges.once_more(purge, now)
     await purges.finish(purge)

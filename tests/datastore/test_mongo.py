@@ -8,9 +8,11 @@ import pytest
 
 from datastore import ids
 from datastore.changes import Changes
+from datastore.entries import Entries
 from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.mongo import INDEXES, Doc, DuplicateKeyError, Mongo, duplicate_field
+from datastore.retweets import Retweets
 from datastore.sessions import Sessions
 from datastore.tweets import Tweets, new_doc
 from datastore.users import Users
@@ -57,21 +59,31 @@ async def ask_everything(mongo: Mongo, people: list[int]) -> None:
     await users.set_password(ann, "another")
     await users.count(ann, "followers", 1)
 
+    retweets = Retweets(mongo)
+    entries = Entries(tweets, retweets)
     tweet = await tweets.add(ann, "one", NOW_MS + 10_000, idempotency_key="k")
+    await retweets.add(bob, tweet, NOW_MS + 10_000)
+    await retweets.existing([(bob, tweet.id)])
+    assert [batch async for batch in retweets.walk_tweet(tweet.id)]
     await tweets.add(ann, "one", NOW_MS + 10_000, idempotency_key="k")
     answer = await tweets.add(bob, "two", NOW_MS + 10_001, answered=tweet)
     await tweets.get_many([tweet.id, answer.id, 7])
     await tweets.author_of(tweet.id)
     for before in (None, tweet.id):
         await tweets.by_author(ann, 21, before)
-        await tweets.entry_ids(people, 101, before)
-        await tweets.entry_ids(people[:1], 101, before, above=ids.new(NOW_MS + 5, ann))
-        await tweets.entry_ids(people[:200], 3, before)
+        await tweets.by_author(ann, 21, before, replies=True)
+        await tweets.replies_to(tweet.id, 21, before)
+        await entries.newest(people, 101, before)
+        await entries.newest(people[:1], 101, before, above=ids.new(NOW_MS + 5, ann))
+        await entries.newest(people[:200], 3, before)
+        await retweets.of_tweet(tweet.id, 21, before)
+        await retweets.of_user(bob, 21, before)
 
     for after in (None, (NOW_MS + 500, ann)):
         await follows.followers(ann, 21, after)
         await follows.following(bob, 21, after)
         await likes.likers(tweet.id, 21, after)
+        await likes.liked(bob, 21, after)
     await follows.add(people[7], people[8], NOW_MS)
     await follows.existing([(bob, other) for other in people[:100]])
     await follows.followee_ids(bob)
@@ -114,7 +126,9 @@ async def profile(mongo: Mongo) -> list[Doc]:
 def shape(entry: Doc) -> str:
     """The query, for the message of a failed assertion."""
     command: Any = entry.get("command", {})
-    return f"{entry['op']} {entry['ns'].split('.')[1]} {command.get('filter') or command.get('q') or command.get('query')}"
+    return (
+        f"{entry['op']} {entry['ns'].split('.')[1]} {command.get('filter') or command.get('q') or command.get('query')}"
+    )
 
 
 async def test_no_query_scans_a_collection_or_sorts_in_memory(profile: list[Doc]) -> None:

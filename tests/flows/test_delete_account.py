@@ -31,8 +31,14 @@ NODE = "query ($id: ID!) { node(id: $id) { id } nodes(ids: [$id]) { id } }"
 TWEET = "query ($id: ID!) { tweet(id: $id) { id } node(id: $id) { id } }"
 COUNTS = """query ($name: String!) { user(username: $name) { followerCount followingCount tweetCount
   followers { nodes { username } } following { nodes { username } } } }"""
-COUNTS_OF_TWEET = """query ($id: ID!) { tweet(id: $id) { likeCount replyCount inReplyTo { id } isReply
+COUNTS_OF_TWEET = """query ($id: ID!) { tweet(id: $id) { likeCount replyCount retweetCount inReplyTo { id } isReply
   likers { nodes { username } } } }"""
+
+
+REPLIES = "query ($id: ID!) { tweet(id: $id) { replies { nodes { text } } } }"
+RETWEETERS = "query ($id: ID!) { tweet(id: $id) { retweeters { nodes { username } } } }"
+LIKED = "query ($name: String!) { user(username: $name) { likes { nodes { text } } } }"
+RETWEETED = "query ($name: String!) { user(username: $name) { tweets(filter: RETWEETS) { nodes { text } } } }"
 
 
 async def delete(person: Person, password: str = PASSWORD) -> dict[str, Any]:
@@ -125,10 +131,20 @@ async def test_profile_and_tweets_are_hidden_everywhere_at_once_before_anything_
     await ann.like(mine["id"])
     reply = await bob.post("to theirs", inReplyTo=theirs["id"])
     await ann.post("to mine", inReplyTo=mine["id"])
+    stranger, carol = await perch.persons(2)
+    passed_on = await stranger.post("passed on")
+    await verb(ann, "retweet", "TweetInput", {"tweetId": passed_on["id"]})
+    await verb(carol, "retweet", "TweetInput", {"tweetId": theirs["id"]})
+    await carol.like(theirs["id"])
     await perch.settle()
-    assert await bob.texts() == ["to mine", "to theirs", "theirs", "mine"]
+    assert await bob.texts() == ["passed on", "to mine", "to theirs", "theirs", "mine"]
+    assert await texts_of(bob, carol) == [["theirs"], ["theirs"]]
+    assert await texts(bob, REPLIES, id=mine["id"]) == ["to mine"]
     await deleted(ann)
     assert await bob.texts() == ["to theirs", "mine"]
+    assert await texts_of(bob, carol) == [[], []]
+    assert await texts(bob, REPLIES, id=mine["id"]) == []
+    assert (await bob.do(RETWEETERS, id=passed_on["id"]))["tweet"]["retweeters"]["nodes"] == []
     assert await bob.do(USER, name=ann.username) == {"user": None}
     assert await bob.do(NODE, id=ann.id) == {"node": None, "nodes": [None]}
     assert await bob.do(TWEET, id=theirs["id"]) == {"tweet": None, "node": None}
@@ -136,12 +152,28 @@ async def test_profile_and_tweets_are_hidden_everywhere_at_once_before_anything_
     assert (await bob.do(COUNTS_OF_TWEET, id=mine["id"]))["tweet"]["likers"] == {"nodes": []}
     profile = (await bob.do(COUNTS, name=bob.username))["user"]
     assert (profile["followers"], profile["following"]) == ({"nodes": []}, {"nodes": []})
-    for verb, target in (("followUser", {"userId": ann.id}), ("unfollowUser", {"userId": ann.id})):
-        assert await refusal(bob, verb, "UserInput", target) == ["NOT_FOUND"]
-    for verb in ("likeTweet", "unlikeTweet", "deleteTweet"):
-        assert await refusal(bob, verb, "TweetInput", {"tweetId": theirs["id"]}) == ["NOT_FOUND"]
+    for name, target in (("followUser", {"userId": ann.id}), ("unfollowUser", {"userId": ann.id})):
+        assert await refusal(bob, name, "UserInput", target) == ["NOT_FOUND"]
+    for name in ("likeTweet", "unlikeTweet", "deleteTweet", "retweet", "undoRetweet"):
+        assert await refusal(bob, name, "TweetInput", {"tweetId": theirs["id"]}) == ["NOT_FOUND"]
     assert await refusal(bob, "postTweet", "PostTweetInput", {"text": "x", "inReplyTo": theirs["id"]}) == ["NOT_FOUND"]
     assert await perch.mongo.tweets.count_documents({"author": number(ann), "alive": True}) == 2
+
+
+async def texts(viewer: Person, query: str, **variables: str) -> list[str]:
+    """What the one list of tweets in the answer says."""
+    (owner,) = (await viewer.do(query, **variables)).values()
+    (page,) = owner.values()
+    return [tweet["text"] for tweet in page["nodes"]]
+
+
+async def texts_of(viewer: Person, other: Person) -> list[list[str]]:
+    """What the other likes and has retweeted, as the viewer sees it."""
+    return [await texts(viewer, query, name=other.username) for query in (LIKED, RETWEETED)]
+
+
+async def verb(person: Person, name: str, kind: str, given: dict[str, str]) -> None:
+    assert await refusal(person, name, kind, given) == []
 
 
 async def refusal(person: Person, verb: str, kind: str, given: dict[str, str]) -> list[str]:
@@ -240,7 +272,15 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
 
 async def left(mongo: Mongo, user_id: int) -> int:
     """How much there is still to purge."""
-    sides = [("tweets", "author"), ("follows", "_id.a"), ("follows", "_id.f"), ("likes", "_id.u")]
+    sides = [
+        ("tweets", "author"),
+        ("retweets", "author"),
+        ("blocks", "_id.o"),
+        ("blocks", "_id.t"),
+        ("follows", "_id.a"),
+        ("follows", "_id.f"),
+        ("likes", "_id.u"),
+    ]
     counts = [await mongo.db[name].count_documents({field: user_id}) for name, field in sides]
     return sum(counts) + await mongo.tweets.count_documents({"author": user_id, "alive": True})
 
@@ -290,6 +330,11 @@ async def test_a_purge_whose_worker_is_killed_midway_goes_on_and_leaves_nothing_
         for n in range(20):
             await ann.post(f"alone {n}")
             answer = await ann.post(f"to bob {n}", inReplyTo=theirs[n % 12]["id"], idempotencyKey=f"key {n}")
+        for tweet in theirs[:5]:
+            await verb(ann, "retweet", "TweetInput", {"tweetId": tweet["id"]})
+        await verb(carol, "retweet", "TweetInput", {"tweetId": answer["id"]})
+        await verb(ann, "muteUser", "UserInput", {"userId": carol.id})
+        await verb(carol, "muteUser", "UserInput", {"userId": ann.id})
         await carol.like(answer["id"])
         last = await carol.post("to ann", inReplyTo=answer["id"])
         await ann.delete((await ann.post("deleted before"))["id"])
@@ -327,8 +372,9 @@ async def test_a_purge_whose_worker_is_killed_midway_goes_on_and_leaves_nothing_
             assert (profile["followerCount"], profile["followingCount"]) == (0, 0)
         for tweet in theirs:
             counts = (await bob.do(COUNTS_OF_TWEET, id=tweet["id"]))["tweet"]
-            assert (counts["likeCount"], counts["replyCount"]) == (0, 0)
+            assert (counts["likeCount"], counts["replyCount"], counts["retweetCount"]) == (0, 0, 0)
         assert len(await bob.texts()) == 12
         counts = (await carol.do(COUNTS_OF_TWEET, id=last["id"]))["tweet"]
         assert (counts["inReplyTo"], counts["isReply"]) == (None, True)
-        assert await perch.mongo.likes.count_documents({}) == 0
+        for name in ("likes", "follows", "retweets", "blocks", "idempotency"):
+            assert await perch.mongo.db[name].count_documents({}) == 0, name

@@ -8,9 +8,12 @@ import pytest
 
 import app
 from datastore import ids
+from datastore.blocks import Blocks
 from datastore.changes import Changes
+from datastore.entries import Entries
 from datastore.follows import Follows
 from datastore.records import Tweet
+from datastore.retweets import Retweets
 from datastore.settings import Settings
 from datastore.tweets import Tweets
 from realtime.fanout import Fanout
@@ -56,11 +59,12 @@ async def house(settings: Settings, tmp_path_factory: pytest.TempPathFactory) ->
         scripts = Scripts(clients.redis)
         bounds = Bounds(kept_entries=10, trim_at=14, build_lease_ms=300)
         follows, tweets = Follows(clients.mongo), Tweets(clients.mongo)
-        timelines = Timelines(scripts, follows, tweets, bounds)
+        retweets = Retweets(clients.mongo)
+        timelines = Timelines(scripts, follows, Entries(tweets, retweets), bounds)
         fanout = Fanout(scripts, bounds)
         changes = Changes(clients.mongo)
         await changes.prepare()
-        rooms = Rooms(follows, tweets, timelines, fanout)
+        rooms = Rooms(follows, tweets, retweets, Blocks(clients.mongo), timelines, fanout)
         yield House(clients, clients.redis, changes, follows, tweets, timelines, fanout, rooms)
         await clients.redis.flushdb()
         await clients.mongo.client.drop_database(name)

@@ -8,7 +8,7 @@ import pytest
 
 from datastore import ids
 from datastore.purges import GONE, Purges
-from datastore.records import Tweet
+from datastore.records import Hiding, Tweet
 from datastore.users import Users
 from realtime import keys, limits
 from realtime.limits import Action
@@ -67,6 +67,12 @@ async def world(house: House) -> tuple[int, int, Tweet, Tweet]:
         await mongo.likes.insert_one({"_id": {"t": own.id, "u": bob}, "at": now_ms})
         await mongo.likes.insert_one({"_id": {"t": (await house.tweet(bob, now_ms + n + 9)).id, "u": ann}, "at": n})
     await mongo.tweets.update_many({"author": bob, "_id": {"$ne": tweet.id}}, {"$inc": {"likes": 1}})
+    await house.rooms.retweets.add(ann, tweet, now_ms)
+    await house.rooms.retweets.add(bob, own, now_ms)
+    await house.rooms.retweets.add(ann, own, now_ms)
+    await house.rooms.retweets.remove(ann, own.id)
+    for owner, target in ((ann, bob), (bob, ann)):
+        await house.rooms.blocks.add(owner, Hiding.MUTE, target, now_ms)
     answer = await house.tweets.add(bob, "text", now_ms + 99, answered=own)
     for follower in house.people(2):
         await house.follows.add(follower, ann, now_ms)
@@ -97,8 +103,8 @@ async def check(house: House, ann: int, bob: int, tweet: Tweet, answer: Tweet) -
     (mine, theirs) = await house.tweets.get_many([tweet.id, answer.id])
     assert mine
     assert theirs
-    assert (mine.reply_count, theirs.reply_author_id) == (0, GONE)
-    for name in ("follows", "likes", "idempotency", "sessions"):
+    assert (mine.reply_count, mine.retweet_count, theirs.reply_author_id) == (0, 0, GONE)
+    for name in ("follows", "likes", "retweets", "blocks", "idempotency", "sessions"):
         assert await mongo.db[name].count_documents({}) == 0, name
     assert await mongo.tweets.count_documents({"author": ann}) == 0
 
