@@ -11,6 +11,7 @@ from typing import Any
 
 from datastore import ids
 from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure
+from datastore.records import Hiding
 
 # What a resume token that fell off the oplog gives: ChangeStreamHistoryLost, ChangeStreamFatalError.
 HISTORY_LOST = {286, 280}
@@ -30,7 +31,10 @@ class EventName(StrEnum):
     USER_FOLLOWED = "UserFollowed"
     USER_UNFOLLOWED = "UserUnfollowed"
     USER_DELETED = "UserDeleted"
-    REGARD_CHANGED = "RegardChanged"
+    USER_PROMOTED = "UserPromoted"
+    USER_DEMOTED = "UserDemoted"
+    BLOCK_CHANGED = "BlockChanged"
+    MUTE_CHANGED = "MuteChanged"
     HEARTBEAT = "Heartbeat"
 
 
@@ -39,10 +43,10 @@ class Event:
     """Ids only. `bucket` is the author's, in [0, 1024): events of one author keep their order.
 
     TweetPosted, TweetDeleted: subject_id is the tweet. TweetRetweeted, RetweetUndone: it is the retweet, and the
-    bucket is the retweeter's. UserFollowed, UserUnfollowed: subject_id is the author,
-    other_id the follower. RegardChanged (a block or mute was made or ended): subject_id is who did it, other_id whom
-    it is about. UserDeleted: subject_id is the user. Heartbeat: subject_id is a number that grows; it goes to every
-    partition.
+    bucket is the retweeter's. UserFollowed, UserUnfollowed: it is the author, other_id the follower. UserPromoted,
+    UserDemoted: it crossed the threshold of top users; raised by the worker that handled the follow or unfollow.
+    BlockChanged, MuteChanged (made or ended): it is who did it, other_id whom it is about. UserDeleted: it is the
+    user. Heartbeat: it is a number that grows; it goes to every partition.
     """
 
     name: EventName
@@ -206,7 +210,8 @@ def _event(doc: Doc) -> Event:
     if collection == "retweets":
         return Event(EventName.TWEET_RETWEETED if inserted else EventName.RETWEET_UNDONE, ids.bucket(key), key)
     if collection == "blocks":
-        return Event(EventName.REGARD_CHANGED, ids.spread(key["o"], ids.AUTHOR_BUCKETS), key["o"], key["t"])
+        name = EventName.BLOCK_CHANGED if key["k"] == Hiding.BLOCK else EventName.MUTE_CHANGED
+        return Event(name, ids.spread(key["o"], ids.AUTHOR_BUCKETS), key["o"], key["t"])
     if collection == "follows":
         name = EventName.USER_FOLLOWED if inserted else EventName.USER_UNFOLLOWED
         return Event(name, ids.spread(key["a"], ids.AUTHOR_BUCKETS), key["a"], key["f"])

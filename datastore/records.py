@@ -29,6 +29,24 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Roads:
+    """How an author's entries reach their followers, by entry id: pushed into timelines, or pulled by pages (the top
+    road). `switches` are (first id, whether it is the top road from there), oldest first."""
+
+    follower_count: int
+    is_top: bool
+    switches: tuple[tuple[int, bool], ...]
+
+    def is_pulled(self, entry_id: int) -> bool:
+        """Whether this entry takes the top road: a function of its id and the log, the same at every retry."""
+        pulled = False
+        for first_id, top in self.switches:
+            if entry_id >= first_id:
+                pulled = top
+        return pulled
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """What one logs into. Only its owner sees `email`; `password_hash` is None for imported people."""
 
@@ -170,6 +188,7 @@ class TimelineSource(StrEnum):
 
     FOLLOWING = "FOLLOWING"
     RETWEET = "RETWEET"
+    TOP_USER = "TOP_USER"
     SELF = "SELF"
 
 

@@ -31,7 +31,9 @@ class Tweets:
         while True:
             tweet_id = ids.new(now_ms, author_id)
             if idempotency_key is not None:
-                tweet_id = await self._reserve(author_id, idempotency_key, tweet_id, _digest(text, answered))
+                tweet_id = await self._reserve(
+                    author_id, idempotency_key, tweet_id, _digest(text, answered.id if answered else None)
+                )
             doc = new_doc(tweet_id, author_id, text, answered)
             if idempotency_key is not None:
                 doc["key"] = idempotency_key
@@ -52,6 +54,16 @@ class Tweets:
             await self._tweets.update_one({"_id": answered.id}, {"$inc": {"replies": 1}})
         return _tweet(doc)
 
+    async def made_with(self, author_id: int, key: str, text: str, answered_id: int | None) -> Tweet | None:
+        """The tweet that an earlier call with this key made; None if none did. Raises as `add` does."""
+        kept = await self._idempotency.find_one({"_id": {"a": author_id, "k": key}})
+        if kept is None:
+            return None
+        if kept["digest"] != _digest(text, answered_id):
+            raise _conflict()
+        made = await self._tweets.find_one({"_id": kept["tweet"], "author": author_id, "key": key}, {"_id": 1})
+        return await self._written(kept["tweet"]) if made else None
+
     async def _reserve(self, author_id: int, key: str, tweet_id: int, digest: bytes) -> int:
         """The tweet id this key stands for: `tweet_id` if the key is new, else the id of the first try."""
         try:
@@ -64,8 +76,7 @@ class Tweets:
         if kept is None:
             return await self._reserve(author_id, key, tweet_id, digest)
         if kept["digest"] != digest:
-            message = "This idempotency key was used for another tweet."
-            raise DomainError(ErrorCode.IDEMPOTENCY_CONFLICT, message, ("input", "idempotencyKey"))
+            raise _conflict()
         reserved: int = kept["tweet"]
         return reserved
 
@@ -149,8 +160,13 @@ def tombstone(now: datetime) -> Doc:
     return {"$set": {"deleted_at": now}, "$unset": {"alive": "", "text": "", "reply_author": ""}}
 
 
-def _digest(text: str, answered: Tweet | None) -> bytes:
-    return hashlib.sha256(f"{answered.id if answered else 0}:{text}".encode()).digest()
+def _digest(text: str, answered_id: int | None) -> bytes:
+    return hashlib.sha256(f"{answered_id or 0}:{text}".encode()).digest()
+
+
+def _conflict() -> DomainError:
+    message = "This idempotency key was used for another tweet."
+    return DomainError(ErrorCode.IDEMPOTENCY_CONFLICT, message, ("input", "idempotencyKey"))
 
 
 def _tweet(doc: Doc) -> Tweet:

@@ -9,6 +9,10 @@ from datastore import ids
 READER_BUCKETS = 64
 
 
+# What may be dropped at any moment and is rebuilt on read: timelines, presence, streams, recent lists.
+REBUILT_ON_READ = ("tl:*", "on:*", "ev:*", "recent:*")
+
+
 def bucket(reader_id: int) -> int:
     """The reader's bucket, in [0, 64)."""
     return ids.spread(reader_id, READER_BUCKETS)
@@ -38,12 +42,25 @@ def reader_channel(reader_id: int) -> str:
     return f"live:{{{bucket(reader_id)}}}:{reader_id}"
 
 
+def recent(author_id: int) -> str:
+    """Sorted set of a top user's newest entry ids, in the form of a timeline. Same bound and lifetime; one slot for
+    all, since a page reads several together."""
+    return f"recent:{{top}}:{author_id}"
+
+
 def of_user(user_id: int) -> list[str]:
     """Every key here whose name holds this person's id. Budgets are in realtime/limits.py.
 
     NOTE: a new kind of key with a person's id in it belongs here, or it outlives the person.
     """
-    return [timeline(user_id), presence(user_id), reader_stream(user_id)]
+    return [timeline(user_id), presence(user_id), reader_stream(user_id), recent(user_id)]
+
+
+# The shared stream of top users' entries, numbered as a reader's own is: hash, stream (about TOP_EVENTS_KEPT entries)
+# and channel. No lifetime: there is one of each.
+TOP_PRESENCE = "on:{top}"
+TOP_STREAM = "ev:{top}"
+TOP_CHANNEL = "live:{top}"
 
 
 def events(partition: int) -> str:

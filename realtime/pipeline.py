@@ -1,6 +1,7 @@
 """Pipeline: relay and worker as one process runs them, and how to wait until all that was written has followed."""
 
 import asyncio
+from functools import partial
 
 from datastore.blocks import Blocks
 from datastore.changes import Changes
@@ -10,14 +11,16 @@ from datastore.mongo import Mongo
 from datastore.purges import Purges
 from datastore.retweets import Retweets
 from datastore.tweets import Tweets
+from datastore.users import Users
 from realtime import keys
 from realtime.connect import Client
 from realtime.fanout import Fanout
 from realtime.handlers import Rooms
 from realtime.purger import Purger, PurgeWaits
-from realtime.relay import Relay, Waits
+from realtime.relay import Relay, Waits, raise_event
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
+from realtime.top_users import TopUsers
 from realtime.worker import Worker, handled_beats
 
 # How often `settle` looks.
@@ -34,17 +37,16 @@ class Pipeline:
         partitions: int,
         waits: Waits,
         bounds: Bounds,
+        top_user_threshold: int,
         purge_waits: PurgeWaits,
         purge_slice: int,
     ) -> None:
-        scripts = Scripts(redis)
-        follows, tweets, retweets = Follows(mongo), Tweets(mongo), Retweets(mongo)
-        timelines = Timelines(scripts, follows, Entries(tweets, retweets), bounds)
-        rooms = Rooms(follows, tweets, retweets, Blocks(mongo), timelines, Fanout(scripts, bounds))
+        rooms = open_rooms(mongo, redis, partitions, bounds, top_user_threshold)
         self.changes = Changes(mongo)
+        self.top_users = rooms.top_users
         self._redis = redis
         self._partitions = partitions
-        self._relay = Relay(self.changes, redis, partitions, waits, timelines.forget_all)
+        self._relay = Relay(self.changes, redis, partitions, waits, rooms.timelines.forget_all)
         self._worker = Worker(redis, rooms, partitions, waits)
         self._purger = Purger(Purges(mongo, purge_slice), redis, self._settle, purge_waits)
 
@@ -61,6 +63,25 @@ class Pipeline:
 
     async def _settle(self) -> None:
         await settle(self.changes, self._redis, self._partitions)
+
+
+def open_rooms(mongo: Mongo, redis: Client, partitions: int, bounds: Bounds, top_user_threshold: int) -> Rooms:
+    """What handlers work with, over open clients."""
+    scripts = Scripts(redis)
+    users, follows, tweets, retweets = Users(mongo), Follows(mongo), Tweets(mongo), Retweets(mongo)
+    entries = Entries(tweets, retweets)
+    timelines = Timelines(scripts, follows, entries, bounds)
+    return Rooms(
+        users=users,
+        follows=follows,
+        tweets=tweets,
+        retweets=retweets,
+        blocks=Blocks(mongo),
+        timelines=timelines,
+        fanout=Fanout(scripts, bounds),
+        top_users=TopUsers(scripts, users, follows, entries, timelines, top_user_threshold),
+        raise_event=partial(raise_event, redis, partitions),
+    )
 
 
 async def settle(changes: Changes, redis: Client, partitions: int) -> None:

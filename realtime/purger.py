@@ -93,11 +93,19 @@ class Purger:
     async def _forget(self, user_id: int) -> None:
         """Every Redis key whose name or value holds the id. Event streams are trimmed by the relay."""
         await self._redis.unlink(*keys.of_user(user_id), *limits.keys_of(user_id))
+        await self._forget_announced(user_id)
         start = "-"
         while letters := await self._dead_letters(start):
             if about := [entry_id for entry_id, fields in letters if _names(fields, user_id)]:
                 await self._redis.xdel(keys.DEAD_LETTERS, *about)
             start = f"({letters[-1][0]}"
+
+    async def _forget_announced(self, user_id: int) -> None:
+        """Their entries leave the shared stream of top users. It breaks the chain there, so that who has not read so
+        far is told to resync."""
+        found: Any = await self._redis.xrange(keys.TOP_STREAM)
+        if about := [entry_id for entry_id, fields in found if _names(fields, user_id)]:
+            await self._redis.xdel(keys.TOP_STREAM, *about)
 
     async def _dead_letters(self, start: str) -> list[tuple[str, dict[str, str]]]:
         found: Any = await self._redis.xrange(keys.DEAD_LETTERS, start, "+", DEAD_LETTERS_PER_READ)

@@ -77,7 +77,7 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
         retweets=retweets,
         blocks=Blocks(mongo),
         timelines=timelines,
-        hub=Hub(live_redis, redis, timelines, options.bounds.presence_ms, options.sweep_seconds),
+        hub=Hub(live_redis, redis, timelines, follows, options.bounds.presence_ms, options.sweep_seconds),
         limits=Limits(scripts, options.rate_limits),
         credentials=Credentials(options.secret_key, options.access_token),
         text_limit=options.text_limit,

@@ -50,7 +50,7 @@ async def home(info: Info, first: int | None, after: Key | None) -> HomeTimeline
         skeleton = await context.services.timelines.page(viewer_id, size - len(edges), before, live)
         hydrated = await hydrate(context, viewer_id, skeleton.entry_ids, wanted)
         kept = visible(viewer_id, skeleton.entry_ids, hydrated)
-        edges += present(viewer_id, kept, hydrated)
+        edges += present(viewer_id, kept, hydrated, skeleton.pulled)
         token, more = skeleton.token or token, skeleton.more
         before = skeleton.entry_ids[-1] if skeleton.entry_ids else before
         if not more or len(edges) == size:
@@ -127,13 +127,17 @@ def _shows(viewer_id: int, entry: int, hydrated: Hydrated) -> bool:
     return tweet.reply_author_id in (None, tweet.author_id, viewer_id) or tweet.reply_author_id in followed
 
 
-def present(viewer_id: int, entry_ids: Sequence[int], hydrated: Hydrated) -> list[HomeEdge]:
-    """The edges of these entries, in order."""
-    return [_edge(viewer_id, entry, hydrated) for entry in entry_ids]
+def present(
+    viewer_id: int, entry_ids: Sequence[int], hydrated: Hydrated, pulled: Collection[int] = ()
+) -> list[HomeEdge]:
+    """The edges of these entries, in order; `pulled` are the top users among their authors."""
+    return [_edge(viewer_id, entry, hydrated, pulled) for entry in entry_ids]
 
 
-def _edge(viewer_id: int, entry: int, hydrated: Hydrated) -> HomeEdge:
+def _edge(viewer_id: int, entry: int, hydrated: Hydrated, pulled: Collection[int]) -> HomeEdge:
     tweet, retweeter = hydrated.tweets[entry], hydrated.retweeters.get(entry)
     if retweeter is not None:
         return HomeEdge(entry, tweet, TimelineSource.RETWEET, retweeter)
-    return HomeEdge(entry, tweet, TimelineSource.SELF if tweet.author_id == viewer_id else TimelineSource.FOLLOWING)
+    if tweet.author_id == viewer_id:
+        return HomeEdge(entry, tweet, TimelineSource.SELF)
+    return HomeEdge(entry, tweet, TimelineSource.TOP_USER if tweet.author_id in pulled else TimelineSource.FOLLOWING)

@@ -21,6 +21,11 @@ async def post(info: Info, text: str, in_reply_to: int | None, idempotency_key: 
     text = rules.tweet_text(text, context.services.text_limit)
     if idempotency_key is not None and not 1 <= len(idempotency_key.encode()) <= rules.IDEMPOTENCY_KEY_LIMIT:
         raise bad_input(f"An idempotencyKey has 1 to {rules.IDEMPOTENCY_KEY_LIMIT} bytes.")
+    if idempotency_key is not None:
+        # Before all else: the retry of an accepted call is no new one, whatever has become of what it answered.
+        made = await context.services.tweets.made_with(author_id, idempotency_key, text, in_reply_to)
+        if made:
+            return made
     await guards.spend(context, Action.TWEET)
     answered = await open_to(context, in_reply_to, "inReplyTo") if in_reply_to is not None else None
     return await context.services.tweets.add(author_id, text, context.now_ms(), answered, idempotency_key)

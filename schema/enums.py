@@ -46,7 +46,8 @@ TimelineSource = _described(
     "Why an entry is in the home timeline.",
     {
         _source.FOLLOWING: "The viewer follows its author.",
-        _source.RETWEET: "Somebody the viewer follows retweeted it: see retweetedBy.",
+        _source.RETWEET: "Somebody the viewer follows, or the viewer, retweeted it: see retweetedBy.",
+        _source.TOP_USER: "The viewer follows its author, a top user.",
         _source.SELF: "The viewer wrote it.",
     },
 )
@@ -70,6 +71,6 @@ ResyncReason = _described(
         _reason.WINDOW_EXCEEDED: "Something happened below the part of the timeline that is kept live.",
         _reason.STATE_LOST: "The position is unknown: it is too old, or live state was lost.",
         _reason.SLOW_CONSUMER: "The client fell too far behind.",
-        _reason.FOLLOWS_CHANGED: "Whom the viewer follows has changed.",
+        _reason.FOLLOWS_CHANGED: "Whom the viewer follows, blocks or mutes has changed.",
     },
 )

@@ -8,21 +8,20 @@ import pytest
 
 import app
 from datastore import ids
-from datastore.blocks import Blocks
 from datastore.changes import Changes
-from datastore.entries import Entries
 from datastore.follows import Follows
 from datastore.records import Tweet
-from datastore.retweets import Retweets
 from datastore.settings import Settings
 from datastore.tweets import Tweets
 from realtime.fanout import Fanout
 from realtime.handlers import Rooms
-from realtime.scripts import Scripts
+from realtime.pipeline import open_rooms
 from realtime.timelines import Bounds, Timelines
 
 # A Redis of their own: the shared server of the front-door tests uses number 0.
 REDIS_NUMBER = 9
+PARTITIONS = 2
+TOP_USER_THRESHOLD = 5
 
 
 @dataclass
@@ -56,15 +55,10 @@ async def house(settings: Settings, tmp_path_factory: pytest.TempPathFactory) ->
     async with app.clients(own) as clients:
         await clients.mongo.ensure_indexes()
         await clients.redis.flushdb()
-        scripts = Scripts(clients.redis)
         bounds = Bounds(kept_entries=10, trim_at=14, build_lease_ms=300)
-        follows, tweets = Follows(clients.mongo), Tweets(clients.mongo)
-        retweets = Retweets(clients.mongo)
-        timelines = Timelines(scripts, follows, Entries(tweets, retweets), bounds)
-        fanout = Fanout(scripts, bounds)
+        rooms = open_rooms(clients.mongo, clients.redis, PARTITIONS, bounds, TOP_USER_THRESHOLD)
         changes = Changes(clients.mongo)
         await changes.prepare()
-        rooms = Rooms(follows, tweets, retweets, Blocks(clients.mongo), timelines, fanout)
-        yield House(clients, clients.redis, changes, follows, tweets, timelines, fanout, rooms)
+        yield House(clients, clients.redis, changes, rooms.follows, rooms.tweets, rooms.timelines, rooms.fanout, rooms)
         await clients.redis.flushdb()
         await clients.mongo.client.drop_database(name)

@@ -14,9 +14,8 @@ from realtime.handlers import Rooms
 from realtime.pipeline import settle
 from realtime.relay import Relay, Waits, decode, encode
 from realtime.worker import DELIVERIES, Worker
-from tests.realtime.conftest import House
+from tests.realtime.conftest import PARTITIONS, House
 
-PARTITIONS = 2
 WAITS = Waits(lease=0.4, watermark=0.05, retry=0.02, claim_block=0.05)
 
 
