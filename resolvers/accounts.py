@@ -37,7 +37,7 @@ async def log_in(info: Info, username_or_email: str, password: str) -> LoggedIn:
     context = info.context
     services = context.services
     await guards.spend(context, Action.LOG_IN, f"ip:{context.client_ip}")
-    await guards.spend(context, Action.LOG_IN, _throttled_name(username_or_email))
+    await guards.spend(context, Action.LOG_IN, throttled_name(username_or_email))
     account = await services.users.account_by_login(username_or_email)
     kept = account.password_hash if account else None
     if not await services.credentials.verify(password, kept) or not account or not kept:
@@ -63,7 +63,7 @@ async def _still_right(context: Context, user_id: int, password: str, kept: str)
     return account.password_hash == kept or await context.services.credentials.verify(password, account.password_hash)
 
 
-def _throttled_name(username_or_email: str) -> str:
+def throttled_name(username_or_email: str) -> str:
     """What guesses at one account are counted under: a hash, so that no key of Redis holds a name or an address."""
     key = rules.email_key if "@" in username_or_email else rules.username_key
     return "name:" + hashlib.sha256(key(username_or_email).encode(errors="replace")).hexdigest()[:32]
