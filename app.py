@@ -31,12 +31,14 @@ from datastore.users import Users
 from realtime import devserver as redis_devserver
 from realtime.connect import Client, for_requests, for_workers
 from realtime.pipeline import Pipeline, open_rooms
+from realtime.purger import PurgeWaits
 from realtime.relay import Waits
 from realtime.timelines import Bounds
 from resolvers import accounts
 from resolvers.context import Context, Options, Services, open_services
 from schema import health, transport
 from schema.build import build as build_schema
+from schema.sockets import Sockets
 
 DEMO_TWEET_SECONDS = 20.0
 DEMO_TOP_USER_THRESHOLD = 100
@@ -159,11 +161,16 @@ async def services_of(settings: Settings, opened: Clients) -> AsyncIterator[Serv
 @asynccontextmanager
 async def api(settings: Settings) -> AsyncIterator[Starlette]:
     """The ASGI application with everything behind it."""
-    async with clients(settings) as opened, services_of(settings, opened) as services, running(services.hub.run()):
+    async with (
+        clients(settings) as opened,
+        services_of(settings, opened) as services,
+        running(services.hub.run()),
+        running(transport.end_with_sessions(services, sockets := Sockets())),
+    ):
         derived = {"redis": lambda: opened.redis.ping()}
         probes = health.routes({"mongo": opened.mongo.ping}, derived, settings.metrics)
         ide = GRAPHIQL if settings.profile == "development" else None
-        endpoint = transport.routes(build_schema(), services, ide, list(settings.allowed_origins))
+        endpoint = transport.routes(build_schema(), services, ide, list(settings.allowed_origins), sockets)
         yield Starlette(routes=[*endpoint, *probes])
 
 
@@ -173,8 +180,20 @@ async def working(settings: Settings) -> AsyncIterator[None]:
     async with clients(settings) as opened:
         await opened.mongo.ensure_indexes()
         waits = Waits(lease=settings.lease_seconds)
+        purges = PurgeWaits(
+            look=settings.purge_look_seconds,
+            lease=2 * settings.lease_seconds,
+            again=settings.purge_again_seconds,
+        )
         pipeline = Pipeline(
-            opened.mongo, opened.live, settings.partitions, waits, bounds_of(settings), settings.top_user_threshold
+            opened.mongo,
+            opened.live,
+            settings.partitions,
+            waits,
+            bounds_of(settings),
+            settings.top_user_threshold,
+            purges,
+            settings.purge_slice,
         )
         async with running(pipeline.run()):
             yield

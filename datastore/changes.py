@@ -14,9 +14,9 @@ from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure
 from datastore.records import Hiding
 
 # What a resume token that fell off the oplog gives: ChangeStreamHistoryLost, ChangeStreamFatalError.
-_HISTORY_LOST = {286, 280}
+HISTORY_LOST = {286, 280}
 # How long one look at an idle stream waits in the server.
-_AWAIT_MS = 500
+AWAIT_MS = 500
 
 Token = dict[str, Any]
 
@@ -30,6 +30,7 @@ class EventName(StrEnum):
     RETWEET_UNDONE = "RetweetUndone"
     USER_FOLLOWED = "UserFollowed"
     USER_UNFOLLOWED = "UserUnfollowed"
+    USER_DELETED = "UserDeleted"
     USER_PROMOTED = "UserPromoted"
     USER_DEMOTED = "UserDemoted"
     BLOCK_CHANGED = "BlockChanged"
@@ -44,8 +45,8 @@ class Event:
     TweetPosted, TweetDeleted: subject_id is the tweet. TweetRetweeted, RetweetUndone: it is the retweet, and the
     bucket is the retweeter's. UserFollowed, UserUnfollowed: it is the author, other_id the follower. UserPromoted,
     UserDemoted: it crossed the threshold of top users; raised by the worker that handled the follow or unfollow.
-    BlockChanged, MuteChanged (made or ended): it is who did it, other_id whom it is about. Heartbeat: it is a number
-    that grows; it goes to every partition.
+    BlockChanged, MuteChanged (made or ended): it is who did it, other_id whom it is about. UserDeleted: it is the
+    user. Heartbeat: it is a number that grows; it goes to every partition.
     """
 
     name: EventName
@@ -94,6 +95,11 @@ _PIPELINE: list[Doc] = [
                 },
                 {"ns.coll": "follows", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
                 {"ns.coll": "follows", "operationType": "delete"},
+                {
+                    "ns.coll": "users",
+                    "operationType": "update",
+                    "updateDescription.updatedFields.deleted_at": {"$exists": True},
+                },
                 {"ns.coll": "blocks", "operationType": {"$in": ["insert", "delete"]}},
                 {"ns.coll": "system", "documentKey._id": "heartbeat"},
             ]
@@ -163,12 +169,12 @@ class Changes:
     async def watch(self, lease: Lease) -> AsyncIterator["ChangeReader"]:
         """The stream behind the lease's watermark, or from its start. Raises HistoryLostError."""
         options: Doc = {"resume_after": lease.token} if lease.token else {"start_at_operation_time": lease.start}
-        stream = self._mongo.db.watch(_PIPELINE, max_await_time_ms=_AWAIT_MS, batch_size=1000, **options)
+        stream = self._mongo.db.watch(_PIPELINE, max_await_time_ms=AWAIT_MS, batch_size=1000, **options)
         try:
             async with stream:
                 yield ChangeReader(stream)
         except OperationFailure as error:
-            if error.code in _HISTORY_LOST:
+            if error.code in HISTORY_LOST:
                 raise HistoryLostError(str(error)) from error
             raise
 
@@ -209,4 +215,6 @@ def _event(doc: Doc) -> Event:
     if collection == "follows":
         name = EventName.USER_FOLLOWED if inserted else EventName.USER_UNFOLLOWED
         return Event(name, ids.spread(key["a"], ids.AUTHOR_BUCKETS), key["a"], key["f"])
+    if collection == "users":
+        return Event(EventName.USER_DELETED, ids.spread(key, ids.AUTHOR_BUCKETS), key)
     return Event(EventName.HEARTBEAT, 0, doc.get("updateDescription", {}).get("updatedFields", {}).get("beat", 0))

@@ -25,7 +25,7 @@ __all__ = [
 Doc = dict[str, Any]
 
 # A document of one of these has the listed secondary indexes; every query of the room is served by one of them or
-# by _id. Partial on `alive`: a tombstone costs no index entry and no list has to skip it.
+# by _id. Partial on `alive`: a tombstone costs no entry in an index of lists and no list has to skip it.
 _LIVE: Doc = {"partialFilterExpression": {"alive": True}}
 INDEXES: Mapping[str, Sequence[tuple[list[tuple[str, int]], Doc]]] = {
     "users": [
@@ -38,6 +38,8 @@ INDEXES: Mapping[str, Sequence[tuple[list[tuple[str, int]], Doc]]] = {
             [("prefixes", ASCENDING), ("name_key", ASCENDING)],
             {"partialFilterExpression": {"prefixes": {"$exists": True}}},
         ),
+        # Tombstones with an unfinished purge: empty nearly always.
+        ([("purge.due", ASCENDING)], {"partialFilterExpression": {"purge.due": {"$exists": True}}}),
     ],
     "tweets": [
         ([("author", ASCENDING), ("_id", DESCENDING)], _LIVE),
@@ -46,6 +48,9 @@ INDEXES: Mapping[str, Sequence[tuple[list[tuple[str, int]], Doc]]] = {
         # Terms are there exactly as long as the tweet is alive. Partial on themselves and not on `alive`, since a query
         # that must also ask for `alive` reads documents where the index alone would answer.
         ([("terms", ASCENDING), ("_id", DESCENDING)], {"partialFilterExpression": {"terms": {"$exists": True}}}),
+        # For purges alone: of those the text names, and of the author.
+        ([("mentions", ASCENDING)], {"partialFilterExpression": {"mentions": {"$exists": True}}}),
+        ([("author", ASCENDING)], {"partialFilterExpression": {"deleted_at": {"$exists": True}}}),
         ([("import_key", ASCENDING)], {"unique": True, "partialFilterExpression": {"import_key": {"$exists": True}}}),
     ],
     # The pair {a: author, f: follower} is the _id, in this order: ranges over _id are "followers of a".
@@ -60,11 +65,17 @@ INDEXES: Mapping[str, Sequence[tuple[list[tuple[str, int]], Doc]]] = {
         ([("_id.u", ASCENDING), ("at", DESCENDING), ("_id.t", DESCENDING)], {}),
     ],
     # The triple {o: owner, k: "block" or "mute", t: target} is the _id.
-    "blocks": [([("_id.o", ASCENDING), ("_id.k", ASCENDING), ("at", DESCENDING), ("_id.t", DESCENDING)], {})],
+    "blocks": [
+        ([("_id.o", ASCENDING), ("_id.k", ASCENDING), ("at", DESCENDING), ("_id.t", DESCENDING)], {}),
+        # For the purge of the target alone.
+        ([("_id.t", ASCENDING)], {}),
+    ],
     "retweets": [
         ([("author", ASCENDING), ("tweet", ASCENDING)], {"unique": True, "partialFilterExpression": {"alive": True}}),
         ([("author", ASCENDING), ("_id", DESCENDING)], _LIVE),
         ([("tweet", ASCENDING), ("_id", DESCENDING)], _LIVE),
+        # For the purge of their author alone.
+        ([("author", ASCENDING)], {"partialFilterExpression": {"undone_at": {"$exists": True}}}),
     ],
     "sessions": [
         ([("user", ASCENDING), ("_id", DESCENDING)], {}),

@@ -36,8 +36,8 @@ class Retweets:
 
     async def remove(self, author_id: int, tweet_id: int) -> bool:
         """Undo; False if there was nothing to undo."""
-        change = {"$set": {"undone_at": datetime.now(UTC)}, "$unset": {"alive": ""}}
-        result = await self._retweets.update_one({"author": author_id, "tweet": tweet_id, "alive": True}, change)
+        query = {"author": author_id, "tweet": tweet_id, "alive": True}
+        result = await self._retweets.update_one(query, undone(datetime.now(UTC)))
         if not result.modified_count:
             return False
         await self._tweets.update_one({"_id": tweet_id}, {"$inc": {"retweets": -1}})
@@ -95,6 +95,11 @@ class Retweets:
         if before is not None:
             query["_id"] = {"$lt": before}
         return [_retweet(doc) async for doc in self._retweets.find(query, _FIELDS).sort("_id", -1).limit(first)]
+
+
+def undone(now: datetime) -> Doc:
+    """The update that undoes a retweet."""
+    return {"$set": {"undone_at": now}, "$unset": {"alive": ""}}
 
 
 def _retweet(doc: Doc) -> Retweet:

@@ -7,6 +7,7 @@ from datastore.errors import DomainError, ErrorCode, TextTooLongError
 
 TWEET_LIMIT = 140
 DISPLAY_NAME_LIMIT = 50
+BIO_LIMIT = 160
 # Longer than any password manager's default; bounded because argon2 reads all of it.
 PASSWORD_LENGTHS = (8, 128)
 # RFC 5321, 4.5.3.1: a path is at most 256 octets with its brackets.
@@ -44,6 +45,14 @@ def display_name(name: str) -> str:
     return _within(name, DISPLAY_NAME_LIMIT, "displayName")
 
 
+def bio(text: str) -> str:
+    """What somebody says of themselves as it is kept: NFC, trimmed, at most 160 code points, possibly empty.
+
+    Raises TEXT_TOO_LONG (TextTooLongError) or TEXT_FORBIDDEN_CHARACTERS.
+    """
+    return _within(_clean(text, "bio", newlines=True).strip(), BIO_LIMIT, "bio")
+
+
 def username(name: str) -> str:
     """The name itself, if it is one. Raises USERNAME_INVALID."""
     if not _USERNAME.fullmatch(name):
@@ -70,21 +79,21 @@ def email_key(address: str) -> str:
     return unicodedata.normalize("NFC", address.strip()).casefold()
 
 
-def password(secret: str, name: str = "") -> str:
+def password(secret: str, name: str = "", field: str = "password") -> str:
     """The password, if it is strong enough: 8 to 128 code points, not the username, not one repeated character.
 
     Raises PASSWORD_TOO_WEAK.
     """
     low, high = PASSWORD_LENGTHS
     if not low <= len(secret) <= high or not _encodable(secret):
-        raise _weak(f"A password has {low} to {high} characters.")
+        raise _weak(f"A password has {low} to {high} characters.", field)
     if len(set(secret)) < 3 or secret.lower() == name.lower():
-        raise _weak("This password is too easy to guess.")
+        raise _weak("This password is too easy to guess.", field)
     return secret
 
 
-def _weak(message: str) -> DomainError:
-    return DomainError(ErrorCode.PASSWORD_TOO_WEAK, message, ("input", "password"))
+def _weak(message: str, field: str) -> DomainError:
+    return DomainError(ErrorCode.PASSWORD_TOO_WEAK, message, ("input", field))
 
 
 def _clean(text: str, field: str, newlines: bool) -> str:

@@ -65,13 +65,28 @@ class Sessions:
         cursor = self._sessions.find(query, {"spent": 0}).sort("_id", -1).limit(100)
         return [_session(doc) async for doc in cursor]
 
+    async def renew(self, session_id: int, fresh: bytes, now: datetime) -> Session | None:
+        """Make `fresh` the refresh token, whatever the current one is, which is spent by it; None if the session has
+        ended. For who has proved more than a refresh token: its replay ends the session as always."""
+        spent = {"$slice": [{"$concatArrays": ["$spent", ["$refresh"]]}, -SPENT_KEPT]}
+        change = [{"$set": {"refresh": fresh, "spent": spent, "used": now, "expires": now + self._lifetime}}]
+        query = {"_id": session_id, "expires": {"$gt": now}}
+        doc = await self._sessions.find_one_and_update(query, change, {"spent": 0}, return_document=True)
+        return _session(doc) if doc else None
+
     async def end(self, session_id: int) -> None:
         """End one session; idempotent."""
         await self._sessions.delete_one({"_id": session_id})
 
-    async def end_all(self, user_id: int) -> None:
-        """End every session of a user; idempotent."""
-        await self._sessions.delete_many({"user": user_id})
+    async def revoke(self, user_id: int, session_id: int) -> bool:
+        """End one session of this user's; False if they have no such session."""
+        result = await self._sessions.delete_one({"_id": session_id, "user": user_id})
+        return bool(result.deleted_count)
+
+    async def end_all(self, user_id: int, but: int | None = None) -> None:
+        """End every session of a user, `but` one; idempotent."""
+        query: Doc = {"user": user_id} | ({"_id": {"$ne": but}} if but is not None else {})
+        await self._sessions.delete_many(query)
 
 
 def _session(doc: Doc) -> Session:

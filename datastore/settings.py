@@ -38,6 +38,11 @@ class Settings(BaseSettings):
     partitions: int = Field(default=4, ge=1, le=1024, description="event streams, by author; workers lease whole ones")
     lease_seconds: float = Field(default=5, ge=0.1, le=300, description="life of a silent relay's or worker's lease")
     sweep_seconds: float = Field(default=2, ge=0.05, le=60, description="pause between looks for missed live events")
+    purge_look_seconds: float = Field(default=1, ge=0.01, le=3600, description="pause between looks for due purges")
+    purge_again_seconds: float = Field(
+        default=60, ge=0, le=86_400, description="from a purge's first round to its last"
+    )
+    purge_slice: int = Field(default=200, ge=1, le=1000, description="documents a purge deletes at once")
     access_token_seconds: int = Field(default=900, ge=1, le=86_400, description="life of an access token")
     refresh_token_days: int = Field(default=30, ge=1, le=365, description="life of a refresh token")
 

@@ -13,7 +13,7 @@ from datastore.records import Tweet
 _BODY: Doc = {"author": 1, "text": 1, "reply_to": 1, "reply_author": 1, "likes": 1, "retweets": 1, "replies": 1}
 _BODY |= {"hashtags": 1, "mentions": 1}
 # What a tombstone must not have: whatever says what the text was.
-SAID: Doc = dict.fromkeys(("alive", "text", "hashtags", "tags", "mentions", "terms"), "")
+SAID: Doc = dict.fromkeys(("alive", "text", "hashtags", "tags", "mentions", "terms", "reply_author"), "")
 
 
 class Tweets:
@@ -104,9 +104,8 @@ class Tweets:
 
         The check stands inside the write, so that of two deletes only one moves the counters.
         """
-        change = {"$set": {"deleted_at": datetime.now(UTC)}, "$unset": SAID}
         query = {"_id": tweet_id, "author": author_id, "alive": True}
-        before = await self._tweets.find_one_and_update(query, change, {"reply_to": 1})
+        before = await self._tweets.find_one_and_update(query, tombstone(datetime.now(UTC)), {"reply_to": 1})
         if before is None:
             if await self.get(tweet_id):
                 raise DomainError(ErrorCode.NOT_ALLOWED, "Only the author deletes a tweet.", ("input", "tweetId"))
@@ -188,6 +187,11 @@ def mentions_of(text: str, mentioned: Mapping[str, int]) -> Doc:
     keys = [rules.username_key(name) for name in entities.mentions(text)]
     found = [mentioned[key] for key in keys if key in mentioned]
     return {"mentions": found} if found else {}
+
+
+def tombstone(now: datetime) -> Doc:
+    """The update that deletes a tweet: what it said and whom it named goes, what its event needs stays."""
+    return {"$set": {"deleted_at": now}, "$unset": SAID}
 
 
 def _digest(text: str, answered_id: int | None) -> bytes:

@@ -1,7 +1,12 @@
 """People and their accounts: one document each, with counters that a reconciler can recount. Never hashes or checks
-a password."""
+a password.
+
+A deleted account leaves a tombstone, which keeps the name from being taken again: its id, `name_key` and `deleted_at`,
+and while the rest is being purged `purge` (datastore/purges.py). No answer here shows one.
+"""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from datastore import ids, rules, terms
 from datastore.errors import DomainError, ErrorCode
@@ -10,6 +15,10 @@ from datastore.records import Account, Roads, User
 
 _PROFILE: Doc = {"username": 1, "display_name": 1, "bio": 1, "followers": 1, "following": 1, "tweets": 1, "top": 1}
 _ACCOUNT: Doc = _PROFILE | {"email": 1, "password": 1}
+# Not a tombstone. In every filter: a check before a write would be too early.
+_ALIVE: Doc = {"deleted_at": None}
+# What says who somebody was goes with the very write that deletes them; the rest goes with the purge.
+_PERSONAL = ("username", "display_name", "bio", "prefixes", "email", "email_key", "password")
 
 
 class Users:
@@ -38,7 +47,8 @@ class Users:
 
     async def get_many(self, user_ids: Sequence[int]) -> list[User | None]:
         """Profiles in the order of `user_ids`, None where there is none. One round trip."""
-        found = {doc["_id"]: _user(doc) async for doc in self._users.find({"_id": {"$in": list(user_ids)}}, _PROFILE)}
+        query = {"_id": {"$in": list(user_ids)}} | _ALIVE
+        found = {doc["_id"]: _user(doc) async for doc in self._users.find(query, _PROFILE)}
         return [found.get(user_id) for user_id in user_ids]
 
     async def get(self, user_id: int) -> User | None:
@@ -47,12 +57,12 @@ class Users:
 
     async def by_username(self, username: str) -> User | None:
         """The profile under this name, case ignored."""
-        doc = await self._users.find_one({"name_key": rules.username_key(username)}, _PROFILE)
+        doc = await self._users.find_one({"name_key": rules.username_key(username)} | _ALIVE, _PROFILE)
         return _user(doc) if doc else None
 
     async def account(self, user_id: int) -> Account | None:
         """One account, with its private parts."""
-        doc = await self._users.find_one({"_id": user_id}, _ACCOUNT)
+        doc = await self._users.find_one({"_id": user_id} | _ALIVE, _ACCOUNT)
         return _account(doc) if doc else None
 
     async def account_by_login(self, username_or_email: str) -> Account | None:
@@ -61,17 +71,55 @@ class Users:
             query = {"email_key": rules.email_key(username_or_email)}
         else:
             query = {"name_key": rules.username_key(username_or_email)}
-        doc = await self._users.find_one(query, _ACCOUNT)
+        doc = await self._users.find_one(query | _ALIVE, _ACCOUNT)
         return _account(doc) if doc else None
 
-    async def set_password(self, user_id: int, password_hash: str) -> None:
-        """Replace the hash."""
-        await self._users.update_one({"_id": user_id}, {"$set": {"password": password_hash}})
+    async def set_password(self, user_id: int, password_hash: str, instead_of: str | None = None) -> bool:
+        """Replace the hash; False if the account is gone, or if its hash is no longer `instead_of`.
+
+        With `instead_of`, who proved an old password cannot overwrite a newer one.
+        """
+        query = {"_id": user_id} | _ALIVE | ({"password": instead_of} if instead_of is not None else {})
+        result = await self._users.update_one(query, {"$set": {"password": password_hash}})
+        return bool(result.matched_count)
+
+    async def update_profile(self, user_id: int, display_name: str | None, bio: str | None) -> User | None:
+        """Change what is not None; the arguments have passed the rules. The new profile, None if the account is gone.
+
+        One atomic write.
+        """
+        given = {"display_name": display_name, "bio": bio}
+        changed: Doc = {name: value for name, value in given.items() if value is not None}
+        user = await self.get(user_id)
+        if not changed or user is None:
+            return user
+        change: Doc = {"$set": changed}
+        if display_name is not None:
+            # What they are found by goes with the name; usernames never change.
+            found_by = findable(user.username, display_name)
+            change = {"$set": changed | found_by} | ({} if found_by else {"$unset": {"prefixes": ""}})
+        doc = await self._users.find_one_and_update({"_id": user_id} | _ALIVE, change, _PROFILE, return_document=True)
+        return _user(doc) if doc else None
+
+    async def delete(self, user_id: int, password_hash: str, now: datetime) -> bool:
+        """Leave a tombstone; False if the account is gone already or its password is no longer this one.
+
+        One atomic write: from here on nobody logs in, the profile and the tweets are hidden, the address is free, and
+        the purge is due.
+        """
+        query = {"_id": user_id, "password": password_hash} | _ALIVE
+        change: Doc = {
+            "$set": {"deleted_at": now, "purge": {"due": now, "last": False}},
+            "$unset": dict.fromkeys(_PERSONAL, ""),
+        }
+        result = await self._users.update_one(query, change)
+        return bool(result.matched_count)
 
     async def roads(self, user_id: int) -> Roads | None:
         """How their entries travel; None for nobody."""
         doc = await self._users.find_one({"_id": user_id}, {"followers": 1, "top": 1, "switches": 1})
-        if doc is None:
+        # A tombstone whose purge has finished has none either; one that is being purged still has.
+        if doc is None or "top" not in doc:
             return None
         switches = tuple((row["from"], row["top"]) for row in doc.get("switches", ()))
         return Roads(doc["followers"], doc["top"], switches)

@@ -79,6 +79,12 @@ async def on_user_unfollowed(rooms: Rooms, event: Event) -> None:
     await _look_at_threshold(rooms, event.subject_id, await rooms.users.roads(event.subject_id))
 
 
+async def on_user_deleted(rooms: Rooms, event: Event) -> None:
+    """Drop their own timeline and live state. All else is hidden already and goes with the purge (realtime/purger.py),
+    which needs no event."""
+    await rooms.timelines.drop([event.subject_id])
+
+
 async def _look_at_threshold(rooms: Rooms, author_id: int, roads: Roads | None) -> None:
     """Put an event on the queue when the author has crossed it."""
     crossing = await rooms.top_users.crossing(author_id, roads) if roads else None
@@ -157,6 +163,7 @@ HANDLERS: Mapping[EventName, Callable[[Rooms, Event], Awaitable[None]]] = {
     EventName.RETWEET_UNDONE: on_retweet_undone,
     EventName.USER_FOLLOWED: on_user_followed,
     EventName.USER_UNFOLLOWED: on_user_unfollowed,
+    EventName.USER_DELETED: on_user_deleted,
     EventName.USER_PROMOTED: on_user_promoted,
     EventName.USER_DEMOTED: on_user_demoted,
     EventName.BLOCK_CHANGED: on_block_changed,

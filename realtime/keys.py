@@ -48,6 +48,14 @@ def recent(author_id: int) -> str:
     return f"recent:{{top}}:{author_id}"
 
 
+def of_user(user_id: int) -> list[str]:
+    """Every key here whose name holds this person's id. Budgets are in realtime/limits.py.
+
+    NOTE: a new kind of key with a person's id in it belongs here, or it outlives the person.
+    """
+    return [timeline(user_id), presence(user_id), reader_stream(user_id), recent(user_id)]
+
+
 # The shared stream of top users' entries, numbered as a reader's own is: hash, stream (about TOP_EVENTS_KEPT entries)
 # and channel. No lifetime: there is one of each.
 TOP_PRESENCE = "on:{top}"

@@ -57,3 +57,8 @@ class Limits:
         except RedisError:
             return _WAIT_WITHOUT_REDIS_SECONDS if budget.closed_without_redis else 0
         return float(wait_us) / 1_000_000
+
+
+def keys_of(user_id: int) -> list[str]:
+    """The keys of all budgets of one person."""
+    return [keys.budget(action, str(user_id)) for action in Action]

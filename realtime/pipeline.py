@@ -8,6 +8,7 @@ from datastore.changes import Changes
 from datastore.entries import Entries
 from datastore.follows import Follows
 from datastore.mongo import Mongo
+from datastore.purges import Purges
 from datastore.retweets import Retweets
 from datastore.tweets import Tweets
 from datastore.users import Users
@@ -15,6 +16,7 @@ from realtime import keys
 from realtime.connect import Client
 from realtime.fanout import Fanout
 from realtime.handlers import Rooms
+from realtime.purger import Purger, PurgeWaits
 from realtime.relay import Relay, Waits, raise_event
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
@@ -29,7 +31,15 @@ class Pipeline:
     """From a committed write to Redis. `redis` is a client that waits (realtime.connect.for_workers)."""
 
     def __init__(
-        self, mongo: Mongo, redis: Client, partitions: int, waits: Waits, bounds: Bounds, top_user_threshold: int
+        self,
+        mongo: Mongo,
+        redis: Client,
+        partitions: int,
+        waits: Waits,
+        bounds: Bounds,
+        top_user_threshold: int,
+        purge_waits: PurgeWaits,
+        purge_slice: int,
     ) -> None:
         rooms = open_rooms(mongo, redis, partitions, bounds, top_user_threshold)
         self.changes = Changes(mongo)
@@ -38,6 +48,7 @@ class Pipeline:
         self._partitions = partitions
         self._relay = Relay(self.changes, redis, partitions, waits, rooms.timelines.forget_all)
         self._worker = Worker(redis, rooms, partitions, waits)
+        self._purger = Purger(Purges(mongo, purge_slice), redis, self._settle, purge_waits)
 
     async def run(self) -> None:
         """Relay (as leader or waiting to be one) and work, until cancelled."""
@@ -46,8 +57,12 @@ class Pipeline:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._relay.run())
                 tasks.create_task(self._worker.run())
+                tasks.create_task(self._purger.run())
         finally:
             await asyncio.shield(self._worker.close())
+
+    async def _settle(self) -> None:
+        await settle(self.changes, self._redis, self._partitions)
 
 
 def open_rooms(mongo: Mongo, redis: Client, partitions: int, bounds: Bounds, top_user_threshold: int) -> Rooms:

@@ -183,8 +183,10 @@ class Relay:
         for partition in range(self._partitions):
             stream = keys.events(partition)
             try:
-                pending = await self._redis.xpending(stream, keys.GROUP)
+                # NOTE: in this order. What is delivered between the two answers is pending then; the other way round
+                # it would pass for acknowledged.
                 groups = await self._redis.xinfo_groups(stream)
+                pending = await self._redis.xpending(stream, keys.GROUP)
             except ResponseError as error:
                 raise _RewindError("a group is gone") from error
             if pending["pending"]:
@@ -193,7 +195,8 @@ class Relay:
             else:
                 acknowledged = _stream_id(groups[0]["last-delivered-id"])
             frontier.append(acknowledged)
-            await self._redis.xtrim(stream, minid=f"{acknowledged[0]}-{max(acknowledged[1], 0)}", approximate=True)
+            # Exactly, and with the last one: ids of people must not stay behind in a stream that has gone quiet.
+            await self._redis.xtrim(stream, minid=f"{acknowledged[0]}-{acknowledged[1] + 1}", approximate=False)
         return frontier
 
     async def _move_watermark(self, lease: Lease, frontier: list[tuple[int, int]], idle_token: Token | None) -> None:

@@ -1,5 +1,6 @@
 """Accounts: signing up, logging in and out, and who one is."""
 
+import hashlib
 from dataclasses import dataclass
 
 from datastore import rules
@@ -36,13 +37,40 @@ async def log_in(info: Info, username_or_email: str, password: str) -> LoggedIn:
     context = info.context
     services = context.services
     await guards.spend(context, Action.LOG_IN, f"ip:{context.client_ip}")
-    await guards.spend(context, Action.LOG_IN, f"name:{rules.username_key(username_or_email)[:64]}")
+    await guards.spend(context, Action.LOG_IN, throttled_name(username_or_email))
     account = await services.users.account_by_login(username_or_email)
-    if not await services.credentials.verify(password, account.password_hash if account else None) or not account:
-        raise DomainError(ErrorCode.WRONG_CREDENTIALS, "The name or the password is wrong.")
-    if account.password_hash and services.credentials.outdated(account.password_hash):
-        await services.users.set_password(account.user.id, await services.credentials.hash(password))
-    return LoggedIn(await open_session(context, account.user.id), account)
+    kept = account.password_hash if account else None
+    if not await services.credentials.verify(password, kept) or not account or not kept:
+        raise _wrong_credentials()
+    session, secret = await _new_session(context, account.user.id)
+    if not await _still_right(context, account.user.id, password, kept):
+        await services.sessions.end(session.id)
+        raise _wrong_credentials()
+    if services.credentials.outdated(kept):
+        await services.users.set_password(account.user.id, await services.credentials.hash(password), instead_of=kept)
+    return LoggedIn(tokens(context, session, secret), account)
+
+
+async def _still_right(context: Context, user_id: int, password: str, kept: str) -> bool:
+    """Whether the password that fitted `kept` is still the account's.
+
+    Asked behind the session's insert: a password change or a deletion ends the sessions that it finds, and what it
+    did not find yet finds it here.
+    """
+    account = await context.services.users.account(user_id)
+    if account is None:
+        return False
+    return account.password_hash == kept or await context.services.credentials.verify(password, account.password_hash)
+
+
+def throttled_name(username_or_email: str) -> str:
+    """What guesses at one account are counted under: a hash, so that no key of Redis holds a name or an address."""
+    key = rules.email_key if "@" in username_or_email else rules.username_key
+    return "name:" + hashlib.sha256(key(username_or_email).encode(errors="replace")).hexdigest()[:32]
+
+
+def _wrong_credentials() -> DomainError:
+    return DomainError(ErrorCode.WRONG_CREDENTIALS, "The name or the password is wrong.")
 
 
 async def refresh_session(info: Info, token: str) -> Tokens:
@@ -58,7 +86,7 @@ async def refresh_session(info: Info, token: str) -> Tokens:
         )
     if session is None:
         raise DomainError(ErrorCode.SESSION_EXPIRED, "Log in again.", ("input", "refreshToken"))
-    return _tokens(context, session, fresh)
+    return tokens(context, session, fresh)
 
 
 async def log_out(info: Info, everywhere: bool) -> None:
@@ -89,12 +117,16 @@ async def user(info: Info, username: str) -> User | None:
 
 async def open_session(context: Context, user_id: int) -> Tokens:
     """A new session's tokens."""
+    return tokens(context, *await _new_session(context, user_id))
+
+
+async def _new_session(context: Context, user_id: int) -> tuple[Session, str]:
     secret = new_refresh_secret()
     agent = context.user_agent[:200] if context.user_agent else None
-    session = await context.services.sessions.add(user_id, refresh_hash(secret), agent, context.now_ms())
-    return _tokens(context, session, secret)
+    return await context.services.sessions.add(user_id, refresh_hash(secret), agent, context.now_ms()), secret
 
 
-def _tokens(context: Context, session: Session, secret: str) -> Tokens:
+def tokens(context: Context, session: Session, secret: str) -> Tokens:
+    """What acts for this session: a fresh access token, and the refresh token of `secret`."""
     access, expires_at = context.services.credentials.access_token(session.user_id, session.id, context.now())
     return Tokens(access, expires_at, refresh_token(session.id, secret))

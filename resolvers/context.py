@@ -14,6 +14,7 @@ from datastore.likes import Likes
 from datastore.mongo import Mongo
 from datastore.retweets import Retweets
 from datastore.search import Search
+from datastore.session_ends import SessionEnds
 from datastore.sessions import Sessions
 from datastore.tweets import Tweets
 from datastore.users import Users
@@ -32,6 +33,7 @@ class Services:
 
     users: Users
     sessions: Sessions
+    session_ends: SessionEnds
     tweets: Tweets
     follows: Follows
     likes: Likes
@@ -70,6 +72,7 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
     return Services(
         users=Users(mongo),
         sessions=Sessions(mongo, options.refresh_token),
+        session_ends=SessionEnds(mongo),
         tweets=tweets,
         follows=follows,
         likes=Likes(mongo),

@@ -1,5 +1,6 @@
 """Regard: how the viewer and another stand, and so what of the other's the viewer may see or do. Acts at once."""
 
+import asyncio
 from collections.abc import Sequence
 
 from datastore.errors import DomainError, ErrorCode
@@ -34,16 +35,19 @@ async def readable(context: Context, tweet: Tweet | None) -> Tweet | None:
 
 
 async def readable_page(context: Context, page: Page[Tweet], muted_too: bool) -> Page[Tweet]:
-    """The page without the tweets of people from whom the viewer is apart, or with `muted_too` whom they mute.
+    """The page without the tweets of people who are gone, from whom the viewer is apart, or with `muted_too` whom they
+    mute. Every list of tweets comes through here or through `Loaders.living`.
 
-    One round trip. It may be shorter than asked for and still have a next page.
+    Two queries side by side. It may be shorter than asked for and still have a next page.
     """
     authors = list({edge.node.author_id for edge in page.edges})
-    regards = dict(zip(authors, await regards_of(context, authors), strict=True))
+    present, found = await asyncio.gather(context.loaders.present(authors), regards_of(context, authors))
+    regards = dict(zip(authors, found, strict=True))
     edges = [
         edge
         for edge in page.edges
-        if not (regards[edge.node.author_id].apart or (muted_too and regards[edge.node.author_id].mutes))
+        if edge.node.author_id in present
+        and not (regards[edge.node.author_id].apart or (muted_too and regards[edge.node.author_id].mutes))
     ]
     return Page(edges, page.has_next, page.has_previous, page.end)
 

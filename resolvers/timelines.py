@@ -20,8 +20,8 @@ ROUNDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Hydrated:
-    """The tweets that some entries show, who passed on those that are retweets, whom of the people concerned the viewer
-    follows, and how they regard each other."""
+    """The tweets that some entries show (none where the account of their author or retweeter is gone), who passed on
+    those that are retweets, whom of the people concerned the viewer follows, and how they regard each other."""
 
     tweets: dict[int, Tweet]
     retweeters: dict[int, int]
@@ -60,8 +60,8 @@ async def home(info: Info, first: int | None, after: Key | None) -> HomeTimeline
 
 async def hydrate(context: Context, viewer_id: int, entry_ids: Sequence[int], wanted: Collection[str] = ()) -> Hydrated:
     """Everything the page shows, in a number of MongoDB queries that does not grow with it: the retweets if there are
-    any, the tweets, then side by side the follows that the filter needs (read last, so that an unfollow acts at once)
-    and what was selected."""
+    any, the tweets, then side by side what the filter needs (read last, so that an unfollow, a block or a deleted
+    account acts at once) and what was selected."""
     loaders, services = context.loaders, context.services
     retweets = await services.retweets.get_many([entry for entry in entry_ids if ids.kind(entry) is Kind.RETWEET])
     shown = {entry: entry for entry in entry_ids if ids.kind(entry) is Kind.TWEET}
@@ -71,25 +71,24 @@ async def hydrate(context: Context, viewer_id: int, entry_ids: Sequence[int], wa
     authors = {tweet.author_id for tweet in found.values()}
     answered = {tweet.reply_author_id for tweet in found.values() if tweet.reply_author_id is not None}
     people = {*authors, *retweeters.values()}
-    followed, regards, _, _, _ = await asyncio.gather(
+    followed, regards, present_, _, _ = await asyncio.gather(
         services.follows.existing((viewer_id, person) for person in people | answered),
         services.blocks.regards(viewer_id, people),
-        _read_people(context, people) if "author" in wanted or "retweetedBy" in wanted else _nothing(),
+        loaders.present(people),
         _read_edges(loaders.likes, services.likes, viewer_id, found) if "viewerHasLiked" in wanted else _nothing(),
         _read_edges(loaders.retweets, services.retweets, viewer_id, found)
         if "viewerHasRetweeted" in wanted
         else _nothing(),
     )
-    for tweet in found.values():
+    living = {tweet.id: tweet for tweet in found.values() if tweet.author_id in present_}
+    for tweet in living.values():
         loaders.tweets.ready(tweet.id, tweet)
-    tweets = {entry: found[tweet_id] for entry, tweet_id in shown.items() if tweet_id in found}
+    tweets = {
+        entry: living[tweet_id]
+        for entry, tweet_id in shown.items()
+        if tweet_id in living and retweeters.get(entry, living[tweet_id].author_id) in present_
+    }
     return Hydrated(tweets, retweeters, {author for _, author in followed}, regards)
-
-
-async def _read_people(context: Context, user_ids: Collection[int]) -> None:
-    keys = list(user_ids)
-    for key, user in zip(keys, await context.services.users.get_many(keys), strict=True):
-        context.loaders.users.ready(key, user)
 
 
 async def _read_edges(

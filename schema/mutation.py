@@ -1,7 +1,6 @@
 """Mutations: the verbs. A refusal comes back as data; a repeated verb is a success."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any
 
 import strawberry
@@ -11,11 +10,11 @@ from datastore.records import Hiding
 from resolvers import accounts, blocks, follows, likes, retweets, tweets
 from resolvers.context import Info
 from schema import globalid
+from schema.account_mutations import AccountMutations, Errors, Tokens
+from schema.account_mutations import given as _given
 from schema.errors import UserError, answered
 from schema.tweets import Tweet
 from schema.users import User, Viewer
-
-Errors = strawberry.field(description="Why it was refused; empty when it was done.")
 
 
 @strawberry.input(description="A new account.")
@@ -63,13 +62,6 @@ class UserInput:
 
 WhichTweet = Annotated[TweetInput, argument(description="Which tweet.")]
 WhichUser = Annotated[UserInput, argument(description="Which user.")]
-
-
-@strawberry.type(description="What one acts with after a log-in.")
-class Tokens:
-    access_token: str = strawberry.field(description="Send it as `Authorization: Bearer <accessToken>`.")
-    access_token_expires_at: datetime = strawberry.field(description="When it stops to work: refresh before.")
-    refresh_token: str = strawberry.field(description="Shown once; good for one refreshSession.")
 
 
 @strawberry.type(description="The answer to signUp.")
@@ -136,7 +128,7 @@ def _session(make: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @strawberry.type(description="What can be done.")
-class Mutation:
+class Mutation(AccountMutations):
     @strawberry.mutation(description="Open an account and its first session.")
     async def sign_up(
         self, info: Info, input: Annotated[SignUpInput, argument(description="Who they are.")]
@@ -227,8 +219,3 @@ def _tweet(input: TweetInput) -> int:
 
 def _user(input: UserInput) -> int:
     return globalid.of_type(input.user_id, "User")
-
-
-def _given(value: str | None) -> str | None:
-    """The value, None for null and for not given."""
-    return None if value is UNSET else value

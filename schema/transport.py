@@ -23,6 +23,7 @@ from resolvers import guards
 from resolvers.context import Context, Services
 from schema import graphiql, limits
 from schema.build import PerchSchema
+from schema.sockets import Sockets
 
 # Close codes of graphql-transport-ws. 4403 and not 4401 for a bad or expired token: clients retry it with a new one.
 FORBIDDEN = 4403
@@ -36,15 +37,19 @@ class TextFrames(ASGIWebSocketAdapter):
 
 
 class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
-    """One socket. Malformed frames close it with 4400; a bad operation ends itself only; it ends with its token."""
+    """One socket. Malformed frames close it with 4400; a bad operation ends itself only; it ends with its token and
+    with its session."""
 
     _expiry: asyncio.Task[None] | None = None
+    _ending: asyncio.Task[None] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._endings: set[asyncio.Task[None]] = set()
 
     async def handle_message(self, message: Any) -> None:
+        if self._ending:
+            return  # what a client still sends while the socket closes has no right any more
         if not _well_formed(message):
             await self.handle_invalid_message("Malformed message")
         elif message["type"] == "connection_init" and message.get("payload") is None:
@@ -56,6 +61,29 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         await super().handle_connection_init(message)
         if self.connection_acknowledged and self.context.expires_at and not self._expiry:
             self._expiry = asyncio.create_task(self._close_at_expiry())
+        if self.connection_acknowledged and self.context.session_id is not None:
+            await self._join(self.context.session_id)
+
+    async def _join(self, session_id: int) -> None:
+        """Enter the registry. The session is looked up behind that: it may have ended since the token was checked."""
+        self._sockets.add(session_id, self)
+        if await self.context.services.session_ends.among([session_id]):
+            self.end()
+
+    @property
+    def _sockets(self) -> Sockets:
+        endpoint: Any = self.view
+        return endpoint.sockets
+
+    def end(self) -> None:
+        """Close, since the session has ended: at once for operations, and as soon as the client takes it for itself."""
+        if not self._ending:
+            self._ending = asyncio.create_task(self._close_ended())
+
+    async def _close_ended(self) -> None:
+        for operation_id in list(self.operations):
+            await self.cleanup_operation(operation_id)
+        await self.websocket.close(code=FORBIDDEN, reason="The session has ended")
 
     async def _close_at_expiry(self) -> None:
         expires_at = self.context.expires_at
@@ -64,10 +92,13 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             await self.websocket.close(code=FORBIDDEN, reason="The access token has expired")
 
     async def shutdown(self) -> None:
-        if self._expiry:
-            self._expiry.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._expiry
+        if self.context.session_id is not None:
+            self._sockets.discard(self.context.session_id, self)
+        for task in (self._expiry, self._ending):
+            if task:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
         await asyncio.gather(*(_end(operation.task) for operation in self.operations.values() if operation.task))
         self.operations.clear()
         await super().shutdown()
@@ -128,7 +159,9 @@ class Endpoint(GraphQL[Context, None]):
     request_adapter_class = property(lambda self: AnyCase)  # type: ignore[assignment]
     websocket_adapter_class = TextFrames  # type: ignore[assignment]
 
-    def __init__(self, schema: PerchSchema, services: Services, ide: Path | None, origins: list[str]) -> None:
+    def __init__(
+        self, schema: PerchSchema, services: Services, ide: Path | None, origins: list[str], sockets: Sockets
+    ) -> None:
         super().__init__(
             schema,
             graphql_ide="graphiql" if ide else None,
@@ -139,6 +172,7 @@ class Endpoint(GraphQL[Context, None]):
         )
         self._services = services
         self._ide = ide
+        self.sockets = sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -219,9 +253,17 @@ def refusal(status: int, message: str) -> Response:
     return Response(orjson.dumps(body), status, media_type="application/json")
 
 
-def routes(schema: PerchSchema, services: Services, ide: Path | None, origins: list[str]) -> list[BaseRoute]:
+async def end_with_sessions(services: Services, sockets: Sockets) -> None:
+    """Close sockets as their sessions end, in whatever process that happens; until cancelled."""
+    async for session_id in services.session_ends.follow(sockets.session_ids):
+        sockets.end(session_id)
+
+
+def routes(
+    schema: PerchSchema, services: Services, ide: Path | None, origins: list[str], sockets: Sockets
+) -> list[BaseRoute]:
     """The endpoint over HTTP and websocket, and the IDE's files where there is an IDE."""
-    endpoint = Endpoint(schema, services, ide, origins)
+    endpoint = Endpoint(schema, services, ide, origins, sockets)
     found: list[BaseRoute] = [
         Route("/graphql", endpoint, methods=["GET", "POST", "OPTIONS", "HEAD"]),
         WebSocketRoute("/graphql", endpoint),

@@ -8,10 +8,11 @@ from strawberry import UNSET, Parent
 
 from datastore import records
 from datastore.records import CursorKind, Hiding
-from resolvers import blocks, follows, tweets
+from resolvers import blocks, follows, own_account, tweets
 from resolvers.context import Info
 from schema import cursors, globalid
 from schema.enums import UserTweetFilter
+from schema.sessions import Session
 
 After = Annotated[str | None, strawberry.argument(description="An edge's cursor: the page starts behind it.")]
 First = Annotated[int | None, strawberry.argument(description="How many, 1 to 100.")]
@@ -141,6 +142,9 @@ class UserConnection:
 @strawberry.type(description="The account this request acts for.")
 class Viewer:
     user: User = strawberry.field(description="Its public profile.")
+    sessions: list[Session] = strawberry.field(
+        resolver=own_account.sessions, description="Its open log-ins, newest first. At most 100."
+    )
 
     @strawberry.field(description="Only its owner sees it; empty for an imported account.")
     def email(parent: Parent[records.Account]) -> str:

@@ -38,6 +38,8 @@ def settings(urls: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         top_user_threshold=8,
         lease_seconds=1,
         sweep_seconds=0.2,
+        purge_look_seconds=0.1,
+        purge_again_seconds=1,
         log_level="WARNING",
     )
 

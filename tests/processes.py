@@ -34,6 +34,8 @@ class Cluster:
             "RATE_LIMITS": "off",
             "LEASE_SECONDS": "0.6",
             "SWEEP_SECONDS": "0.2",
+            "PURGE_LOOK_SECONDS": "0.1",
+            "PURGE_AGAIN_SECONDS": "1",
             **settings,
         }
         self.started: list[Process] = []

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,6 +11,7 @@ from datastore.changes import Change, ChangeReader, Changes, Event, EventName, L
 from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.mongo import Mongo
+from datastore.purges import Purges
 from datastore.tweets import Tweets, new_doc
 from datastore.users import Users
 
@@ -106,6 +108,28 @@ async def test_imported_documents_are_passed_over_but_their_end_is_seen(mongo: M
     ]
 
 
+async def test_a_deleted_account_is_one_event_and_its_purge_none_of_its_own(mongo: Mongo, changes: Changes) -> None:
+    users, purges, now = Users(mongo), Purges(mongo), datetime.now(UTC)
+    ann = (await users.add("ann", "ann@perch.example", "a hash", "Ann", NOW_MS)).user.id
+    tweet = await Tweets(mongo).add(ann, "one", NOW_MS)
+    await Follows(mongo).add(BOB, ann, NOW_MS)
+    assert not await users.delete(ann, "another hash", now)
+    assert await users.delete(ann, "a hash", now)
+    assert not await users.delete(ann, "a hash", now)
+    purge = await purges.take(now, timedelta(seconds=9))
+    assert purge
+    while await purges.delete_entries(ann, now) or await purges.cut_edges(ann) or await purges.forget_tombstones(ann):
+        continue
+    await purges.once_more(purge, now)
+    await purges.finish(purge)
+    bucket = ids.spread(ann, 1024)
+    assert (await events(changes, await leased(changes, "a")))[2:] == [
+        Event(EventName.USER_DELETED, bucket, ann),
+        Event(EventName.TWEET_DELETED, bucket, tweet.id),
+        Event(EventName.USER_UNFOLLOWED, bucket, ann, BOB),
+    ]
+
+
 async def test_the_first_stream_begins_where_prepare_was_called_first(mongo: Mongo) -> None:
     before = await Tweets(mongo).add(ANN, "before", NOW_MS)
     changes = Changes(mongo)
@@ -146,7 +170,7 @@ async def test_a_stored_token_resumes_right_behind_its_change(mongo: Mongo, chan
 
 
 async def test_an_idle_token_resumes_behind_everything_that_was_passed_over(mongo: Mongo, changes: Changes) -> None:
-    imported = new_doc(ids.new(NOW_MS + 9, ANN), ANN, "old") | {"imported": True}
+    imported = new_doc(ids.new(NOW_MS + 7, ANN), ANN, "old") | {"imported": True}
     lease = await leased(changes, "a")
     async with changes.watch(lease) as reader:
         first = await Tweets(mongo).add(ANN, "one", NOW_MS)

@@ -95,5 +95,6 @@ async def test_every_row_is_added_present_or_bad_and_a_second_run_adds_none(
     for kind, rows in (("follows", follows), ("tweets", tweets)):
         assert first[kind].read == len(rows)
         assert first[kind].added + first[kind].present + first[kind].bad == len(rows)
-        assert second[kind].added == 0
+        # A reply that comes before what it answers is bad at first, and good once that is there.
+        assert second[kind].added <= first[kind].bad
     await assert_exact(mongo)

@@ -110,3 +110,21 @@ async def test_a_users_sessions_come_newest_first_and_end_together(sessions: Ses
 async def test_a_list_of_sessions_has_at_most_100(sessions: Sessions) -> None:
     opened = await asyncio.gather(*(sessions.add(7, b"x", None, NOW_MS + number) for number in range(105)))
     assert await sessions.of_user(7, NOW) == sorted(opened, key=lambda one: one.id, reverse=True)[:100]
+
+
+async def test_a_renewed_session_has_a_new_refresh_token_and_the_old_one_is_spent(sessions: Sessions) -> None:
+    session = await sessions.add(7, b"1", None, NOW_MS)
+    later = NOW + timedelta(days=1)
+    assert await sessions.renew(session.id, b"2", later) == Session(session.id, 7, later, None)
+    assert await sessions.rotate(session.id, b"2", b"3", later)
+    assert await sessions.rotate(session.id, b"1", b"4", later) is None
+    assert await sessions.get(session.id, later) is None
+    assert await sessions.renew(session.id, b"5", later) is None
+
+
+async def test_a_session_is_revoked_by_its_user_alone(sessions: Sessions) -> None:
+    session = await sessions.add(7, b"x", None, NOW_MS)
+    assert not await sessions.revoke(8, session.id)
+    assert await sessions.get(session.id, NOW)
+    assert await sessions.revoke(7, session.id)
+    assert not await sessions.revoke(7, session.id)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -114,3 +115,32 @@ async def test_nobody_sees_a_counter_below_zero(mongo: Mongo) -> None:
     seen = await users.get(ann.id)
     assert seen
     assert seen.follower_count == 49
+
+
+async def test_a_deleted_account_is_absent_from_every_answer_and_takes_no_more_writes(mongo: Mongo) -> None:
+    users, now = Users(mongo), datetime.now(UTC)
+    ann = (await add(users, "ann")).user.id
+    assert await users.delete(ann, "a hash", now)
+    assert await users.get(ann) is None
+    assert await users.by_username("ann") is None
+    assert await users.account(ann) is None
+    for login in ("ann", "ann@perch.example"):
+        assert await users.account_by_login(login) is None
+    assert not await users.set_password(ann, "another")
+    assert await users.update_profile(ann, "Ann", None) is None
+    doc = await mongo.users.find_one({"_id": ann}) or {}
+    assert {"username", "display_name", "bio", "email", "email_key", "password"}.isdisjoint(doc)
+    with pytest.raises(DomainError) as caught:
+        await add(users, "ANN")
+    assert caught.value.code is ErrorCode.USERNAME_TAKEN
+    assert (await add(users, "other", "ann@perch.example")).email == "ann@perch.example"
+
+
+async def test_a_password_is_replaced_only_where_the_proven_one_still_stands(mongo: Mongo) -> None:
+    users = Users(mongo)
+    ann = (await add(users, "ann")).user.id
+    outcomes = await asyncio.gather(*(users.set_password(ann, f"{n}", instead_of="a hash") for n in range(10)))
+    assert outcomes.count(True) == 1
+    account = await users.account(ann)
+    assert account
+    assert account.password_hash == str(outcomes.index(True))

@@ -10,6 +10,7 @@ import pytest
 
 from realtime import keys
 from realtime.limits import BUDGETS, Action
+from resolvers.accounts import throttled_name
 from schema import globalid
 from tests.perch import Answer, Perch, Person, serving
 
@@ -90,7 +91,7 @@ async def test_aliases_count_each_log_in(strict: Perch) -> None:
 
 async def test_one_account_is_throttled_wherever_the_log_ins_come_from(perch: Perch, strict: Perch) -> None:
     ann = await perch.person()
-    await exhaust(perch, Action.LOG_IN, f"name:{ann.username}")
+    await exhaust(perch, Action.LOG_IN, throttled_name(ann.username))
     query = f"mutation {{ {LOG_IN % ann.username.upper()} }}"
     wait_of(await strict.ask(query), 5 * 60 // 25)
     assert not (await strict.ask(f"mutation {{ {LOG_IN % 'another'} }}")).errors

@@ -207,7 +207,7 @@ async def test_only_a_viewer_has_an_address_and_only_who_acts_is_a_viewer(perch:
         for owner, field in fields
         if "Viewer" in (field["type"]["name"], (field["type"]["ofType"] or {}).get("name"))
     ]
-    assert set(named) == {"Query", "SignUpPayload", "LogInPayload", "UserPayload"}
+    assert set(named) == {"Query", "SignUpPayload", "LogInPayload", "UserPayload", "RevokeSessionPayload"}
 
 
 async def test_a_viewer_without_an_address_has_an_empty_one(perch: Perch) -> None:
