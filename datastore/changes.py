@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from datastore import ids
+from datastore import ids, popularity
 from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure
+from datastore.records import TopWindow
 
 # What a resume token that fell off the oplog gives: ChangeStreamHistoryLost, ChangeStreamFatalError.
 _HISTORY_LOST = {286, 280}
@@ -25,6 +26,9 @@ class EventName(StrEnum):
 
     TWEET_POSTED = "TweetPosted"
     TWEET_DELETED = "TweetDeleted"
+    TWEET_LIKED = "TweetLiked"
+    TWEET_UNLIKED = "TweetUnliked"
+    TWEET_RANKED = "TweetRanked"
     USER_FOLLOWED = "UserFollowed"
     USER_UNFOLLOWED = "UserUnfollowed"
     HEARTBEAT = "Heartbeat"
@@ -34,8 +38,11 @@ class EventName(StrEnum):
 class Event:
     """Ids only. `bucket` is the author's, in [0, 1024): events of one author keep their order.
 
-    TweetPosted, TweetDeleted: subject_id is the tweet. UserFollowed, UserUnfollowed: subject_id is the author,
-    other_id the follower. Heartbeat: subject_id is a number that grows; it goes to every partition.
+    TweetPosted, TweetDeleted: subject_id is the tweet. TweetLiked, TweetUnliked: subject_id is the tweet, other_id who
+    likes it; the counter may not have moved yet. TweetRanked: a counter has moved, and with it the place of the tweet
+    subject_id among the top tweets (datastore.popularity); tweets that are not eligible raise none.
+    UserFollowed, UserUnfollowed: subject_id is the author, other_id the follower. Heartbeat: subject_id is a number
+    that grows; it goes to every partition.
     """
 
     name: EventName
@@ -65,7 +72,10 @@ class Lease:
     start: Any
 
 
-# Imported documents raise no events; neither does a counter that moves. A tombstone is an update that sets deleted_at.
+# An eligible tweet has a place in every window, and they move together.
+_PLACE = popularity.FIELDS[TopWindow.DAY]
+# Imported documents raise no events; neither does a counter that moves no place. A tombstone is an update that sets
+# deleted_at.
 _PIPELINE: list[Doc] = [
     {
         "$match": {
@@ -76,13 +86,31 @@ _PIPELINE: list[Doc] = [
                     "operationType": "update",
                     "updateDescription.updatedFields.deleted_at": {"$exists": True},
                 },
+                {
+                    "ns.coll": "tweets",
+                    "operationType": "update",
+                    "$or": [
+                        {f"updateDescription.updatedFields.{_PLACE}": {"$exists": True}},
+                        {"updateDescription.removedFields": _PLACE},
+                    ],
+                },
+                {"ns.coll": "likes", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
+                {"ns.coll": "likes", "operationType": "delete"},
                 {"ns.coll": "follows", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
                 {"ns.coll": "follows", "operationType": "delete"},
                 {"ns.coll": "system", "documentKey._id": "heartbeat"},
             ]
         }
     },
-    {"$project": {"operationType": 1, "ns.coll": 1, "documentKey": 1, "updateDescription.updatedFields.beat": 1}},
+    {
+        "$project": {
+            "operationType": 1,
+            "ns.coll": 1,
+            "documentKey": 1,
+            "updateDescription.updatedFields.beat": 1,
+            "updateDescription.updatedFields.deleted_at": 1,
+        }
+    },
 ]
 
 
@@ -182,9 +210,14 @@ class ChangeReader:
 def _event(doc: Doc) -> Event:
     collection, key = doc["ns"]["coll"], doc["documentKey"]["_id"]
     inserted = doc["operationType"] == "insert"
+    updated = doc.get("updateDescription", {}).get("updatedFields", {})
     if collection == "tweets":
-        return Event(EventName.TWEET_POSTED if inserted else EventName.TWEET_DELETED, ids.bucket(key), key)
+        changed = EventName.TWEET_DELETED if "deleted_at" in updated else EventName.TWEET_RANKED
+        return Event(EventName.TWEET_POSTED if inserted else changed, ids.bucket(key), key)
+    if collection == "likes":
+        name = EventName.TWEET_LIKED if inserted else EventName.TWEET_UNLIKED
+        return Event(name, ids.bucket(key["t"]), key["t"], key["u"])
     if collection == "follows":
         name = EventName.USER_FOLLOWED if inserted else EventName.USER_UNFOLLOWED
         return Event(name, ids.spread(key["a"], ids.AUTHOR_BUCKETS), key["a"], key["f"])
-    return Event(EventName.HEARTBEAT, 0, doc.get("updateDescription", {}).get("updatedFields", {}).get("beat", 0))
+    return Event(EventName.HEARTBEAT, 0, updated.get("beat", 0))

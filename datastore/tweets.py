@@ -2,17 +2,20 @@
 
 import hashlib
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
-from datastore import ids
+from datastore import ids, popularity
 from datastore.errors import DomainError, ErrorCode
-from datastore.mongo import Doc, DuplicateKeyError, Mongo
-from datastore.records import Tweet
+from datastore.mongo import Doc, DuplicateKeyError, Mongo, duplicate_field
+from datastore.records import TopWindow, Tweet
 
 # MongoDB merges at most 200 index scans in order and sorts in memory above (internalQueryMaxScansToExplode).
 AUTHORS_PER_QUERY = 200
+
+# Marks the one of an author's replies to a tweet that counts as engagement; lower than any id.
+COUNTED = 0
 
 _BODY: Doc = {"author": 1, "text": 1, "reply_to": 1, "reply_author": 1, "likes": 1, "retweets": 1, "replies": 1}
 
@@ -26,24 +29,38 @@ class Tweets:
         self._idempotency = mongo.idempotency
 
     async def add(
-        self, author_id: int, text: str, now_ms: int, answered: Tweet | None = None, idempotency_key: str | None = None
+        self,
+        author_id: int,
+        text: str,
+        now_ms: int,
+        answered: Tweet | None = None,
+        idempotency_key: str | None = None,
+        author_followers: int = 0,
     ) -> Tweet:
         """A new tweet; `text` has passed the rules. With a key, the same call again gives the same tweet.
+        `author_followers` is how many the author has now; it weighs the tweet among the top tweets for good.
 
         Raises IDEMPOTENCY_CONFLICT if the key was used for something else, NOT_FOUND if its tweet was deleted since.
         The insert is the one atomic write; counters follow it and can be recounted.
         """
+        counted = answered is not None and answered.author_id != author_id
         while True:
             tweet_id = ids.new(now_ms, author_id)
             if idempotency_key is not None:
                 tweet_id = await self._reserve(author_id, idempotency_key, tweet_id, _digest(text, answered))
-            doc = new_doc(tweet_id, author_id, text, answered)
+            doc = new_doc(tweet_id, author_id, text, answered) | {"author_followers": author_followers}
+            if counted:
+                doc["counted"] = COUNTED
             if idempotency_key is not None:
                 doc["key"] = idempotency_key
             try:
                 await self._tweets.insert_one(doc)
                 break
-            except DuplicateKeyError:
+            except DuplicateKeyError as error:
+                if duplicate_field(error) == "reply_to":
+                    # Not the author's first reply to this tweet: it adds nothing to its engagement.
+                    counted = False
+                    continue
                 # Either this very tweet, written by an earlier try, or another one of the same millisecond.
                 if idempotency_key is not None:
                     if await self._tweets.find_one({"_id": tweet_id, "author": author_id, "key": idempotency_key}):
@@ -54,8 +71,20 @@ class Tweets:
                 now_ms += 1
         await self._users.update_one({"_id": author_id}, {"$inc": {"tweets": 1}})
         if answered:
-            await self._tweets.update_one({"_id": answered.id}, {"$inc": {"replies": 1}})
+            # The counted reply may have gone before this one came: then nobody else passes the count on.
+            if not counted and answered.author_id != author_id:
+                counted = await self._claim_count({"_id": tweet_id})
+            await self._tweets.update_one({"_id": answered.id}, popularity.move("replies", 1, int(counted)))
         return _tweet(doc)
+
+    async def _claim_count(self, query: Doc) -> bool:
+        """Let one of these replies be the one that counts for its author; False if there is none, or another is."""
+        try:
+            uncounted = query | {"alive": True, "counted": {"$gt": COUNTED}}
+            result = await self._tweets.update_one(uncounted, {"$set": {"counted": COUNTED}})
+            return bool(result.modified_count)
+        except DuplicateKeyError:
+            return False
 
     async def _reserve(self, author_id: int, key: str, tweet_id: int, digest: bytes) -> int:
         """The tweet id this key stands for: `tweet_id` if the key is new, else the id of the first try."""
@@ -85,16 +114,19 @@ class Tweets:
 
         The check stands inside the write, so that of two deletes only one moves the counters.
         """
-        change = {"$set": {"deleted_at": datetime.now(UTC)}, "$unset": {"alive": "", "text": ""}}
+        change = {"$set": {"deleted_at": datetime.now(UTC)}, "$unset": {"alive": "", "text": "", **popularity.UNPLACE}}
         query = {"_id": tweet_id, "author": author_id, "alive": True}
-        before = await self._tweets.find_one_and_update(query, change, {"reply_to": 1})
+        before = await self._tweets.find_one_and_update(query, change, {"reply_to": 1, "counted": 1})
         if before is None:
             if await self.get(tweet_id):
                 raise DomainError(ErrorCode.NOT_ALLOWED, "Only the author deletes a tweet.", ("input", "tweetId"))
             raise DomainError(ErrorCode.NOT_FOUND, "There is no such tweet.", ("input", "tweetId"))
         await self._users.update_one({"_id": author_id}, {"$inc": {"tweets": -1}})
         if "reply_to" in before:
-            await self._tweets.update_one({"_id": before["reply_to"]}, {"$inc": {"replies": -1}})
+            # Another reply of this author to the same tweet takes the count over, if there is one.
+            others = {"reply_to": before["reply_to"], "author": author_id}
+            lost = before["counted"] == COUNTED and not await self._claim_count(others)
+            await self._tweets.update_one({"_id": before["reply_to"]}, popularity.move("replies", -1, -int(lost)))
 
     async def get_many(self, tweet_ids: Sequence[int]) -> list[Tweet | None]:
         """Tweets in the order of `tweet_ids`, None where there is none or it was deleted. One round trip."""
@@ -110,6 +142,30 @@ class Tweets:
         """Who wrote it, deleted or not."""
         doc = await self._tweets.find_one({"_id": tweet_id}, {"author": 1})
         return doc["author"] if doc else None
+
+    async def places(self, tweet_ids: Sequence[int]) -> dict[int, dict[TopWindow, float]]:
+        """Where those of the tweets that are alive and eligible stand in each window. One round trip."""
+        query = {"_id": {"$in": list(tweet_ids)}, "alive": True}
+        projection = dict.fromkeys(popularity.FIELDS.values(), 1)
+        return {
+            doc["_id"]: {window: doc[field] for window, field in popularity.FIELDS.items()}
+            async for doc in self._tweets.find(query, projection)
+            if popularity.FIELDS[TopWindow.DAY] in doc
+        }
+
+    async def top(
+        self, window: TopWindow, first: int, lowest: float, after: tuple[float, int] | None = None
+    ) -> list[tuple[int, float]]:
+        """Up to `first` (tweet id, place), best first, at or above the place `lowest`; `after` is exclusive.
+
+        One round trip, answered from the window's index alone.
+        """
+        field = popularity.FIELDS[window]
+        query: Doc = {field: {"$gte": lowest}}
+        if after:
+            query = {"$or": [{field: {"$gte": lowest, "$lt": after[0]}}, {field: after[0], "_id": {"$lt": after[1]}}]}
+        cursor = self._tweets.find(query, {field: 1}).sort([(field, -1), ("_id", -1)]).limit(first)
+        return [(doc["_id"], doc[field]) async for doc in cursor]
 
     async def by_author(self, author_id: int, first: int, before: int | None) -> list[Tweet]:
         """Up to `first` tweets of one author that are not replies, newest first, with ids below `before`."""
@@ -150,11 +206,23 @@ def new_doc(tweet_id: int, author_id: int, text: str, answered: Tweet | None = N
         "likes": 0,
         "retweets": 0,
         "replies": 0,
+        "engagement": 0,
         "alive": True,
     }
     if answered is not None:
-        doc |= {"reply_to": answered.id, "reply_author": answered.author_id}
+        # Until its writer makes it the counted one of its author's replies to that tweet (unique, see INDEXES).
+        doc |= {"reply_to": answered.id, "reply_author": answered.author_id, "counted": tweet_id}
     return doc
+
+
+def count_first_replies(docs: Iterable[Doc], known: set[tuple[int, int]]) -> None:
+    """Mark the first reply of each author to each tweet among new documents; `known` holds the (answered tweet,
+    author) pairs that have one, and grows."""
+    for doc in docs:
+        pair = (doc.get("reply_to", 0), doc["author"])
+        if doc["is_reply"] and doc["author"] != doc["reply_author"] and pair not in known:
+            known.add(pair)
+            doc["counted"] = COUNTED
 
 
 def _digest(text: str, answered: Tweet | None) -> bytes:

@@ -8,6 +8,7 @@ from datastore.follows import Follows
 from datastore.tweets import Tweets
 from realtime.fanout import Fanout
 from realtime.timelines import Timelines
+from realtime.top_tweets import TopTweets
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Rooms:
     tweets: Tweets
     timelines: Timelines
     fanout: Fanout
+    top_tweets: TopTweets
 
 
 async def on_tweet_posted(rooms: Rooms, event: Event) -> None:
@@ -31,13 +33,27 @@ async def on_tweet_posted(rooms: Rooms, event: Event) -> None:
 
 
 async def on_tweet_deleted(rooms: Rooms, event: Event) -> None:
-    """Take the tweet out of the same timelines."""
+    """Take the tweet out of the same timelines, and out of the top tweets."""
+    rooms.top_tweets.gather(event.subject_id)
     author_id = await rooms.tweets.author_of(event.subject_id)
     if author_id is None:
         return
     await rooms.fanout.unpush([author_id], event.subject_id, event.subject_id)
     async for followers in rooms.follows.walk_followers(author_id):
         await rooms.fanout.unpush(followers, event.subject_id, event.subject_id)
+
+
+async def on_tweet_liked(rooms: Rooms, event: Event) -> None:
+    """Nothing: the counter that moves raises an event of its own, behind which it can be read."""
+
+
+async def on_tweet_unliked(rooms: Rooms, event: Event) -> None:
+    """Nothing, as for a like."""
+
+
+async def on_tweet_ranked(rooms: Rooms, event: Event) -> None:
+    """Move the tweet to its new place among the top tweets. Written with the batch: a burst of likes is one write."""
+    rooms.top_tweets.gather(event.subject_id)
 
 
 async def on_user_followed(rooms: Rooms, event: Event) -> None:
@@ -57,6 +73,9 @@ async def on_heartbeat(rooms: Rooms, event: Event) -> None:
 HANDLERS: Mapping[EventName, Callable[[Rooms, Event], Awaitable[None]]] = {
     EventName.TWEET_POSTED: on_tweet_posted,
     EventName.TWEET_DELETED: on_tweet_deleted,
+    EventName.TWEET_LIKED: on_tweet_liked,
+    EventName.TWEET_UNLIKED: on_tweet_unliked,
+    EventName.TWEET_RANKED: on_tweet_ranked,
     EventName.USER_FOLLOWED: on_user_followed,
     EventName.USER_UNFOLLOWED: on_user_unfollowed,
     EventName.HEARTBEAT: on_heartbeat,

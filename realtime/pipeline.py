@@ -13,6 +13,7 @@ from realtime.handlers import Rooms
 from realtime.relay import Relay, Waits
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
+from realtime.top_tweets import TopTweets
 from realtime.worker import Worker, handled_beats
 
 # How often `settle` looks.
@@ -26,11 +27,17 @@ class Pipeline:
         scripts = Scripts(redis)
         follows, tweets = Follows(mongo), Tweets(mongo)
         timelines = Timelines(scripts, follows, tweets, bounds)
-        rooms = Rooms(follows, tweets, timelines, Fanout(scripts, bounds))
+        top_tweets = TopTweets(scripts, tweets)
+        rooms = Rooms(follows, tweets, timelines, Fanout(scripts, bounds), top_tweets)
         self.changes = Changes(mongo)
         self._redis = redis
         self._partitions = partitions
-        self._relay = Relay(self.changes, redis, partitions, waits, timelines.forget_all)
+
+        async def forget() -> None:
+            await timelines.forget_all()
+            await top_tweets.drop()
+
+        self._relay = Relay(self.changes, redis, partitions, waits, forget)
         self._worker = Worker(redis, rooms, partitions, waits)
 
     async def run(self) -> None:

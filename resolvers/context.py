@@ -18,6 +18,7 @@ from realtime.hub import Hub
 from realtime.limits import Limits
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
+from realtime.top_tweets import TopTweets
 from resolvers.credentials import Credentials
 from resolvers.loaders import Loaders
 
@@ -32,6 +33,7 @@ class Services:
     follows: Follows
     likes: Likes
     timelines: Timelines
+    top_tweets: TopTweets
     hub: Hub
     limits: Limits
     credentials: Credentials
@@ -67,6 +69,7 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
         follows=follows,
         likes=Likes(mongo),
         timelines=timelines,
+        top_tweets=TopTweets(scripts, tweets),
         hub=Hub(live_redis, redis, timelines, options.bounds.presence_ms, options.sweep_seconds),
         limits=Limits(scripts, options.rate_limits),
         credentials=Credentials(options.secret_key, options.access_token),

@@ -1,5 +1,6 @@
 """Tweets: posting, deleting, reading one, and what hangs on one."""
 
+import asyncio
 from collections.abc import Awaitable
 
 from strawberry import Parent
@@ -20,9 +21,13 @@ async def post(info: Info, text: str, in_reply_to: int | None, idempotency_key: 
     text = rules.tweet_text(text, context.services.text_limit)
     if idempotency_key is not None and not 1 <= len(idempotency_key.encode()) <= rules.IDEMPOTENCY_KEY_LIMIT:
         raise bad_input(f"An idempotencyKey has 1 to {rules.IDEMPOTENCY_KEY_LIMIT} bytes.")
-    await guards.spend(context, Action.TWEET)
+    # Side by side: how many follow the author now stays with the tweet.
+    author, _ = await asyncio.gather(context.services.users.get(author_id), guards.spend(context, Action.TWEET))
+    followers = author.follower_count if author else 0
     answered = await existing(context, in_reply_to, "inReplyTo") if in_reply_to is not None else None
-    return await context.services.tweets.add(author_id, text, context.now_ms(), answered, idempotency_key)
+    return await context.services.tweets.add(
+        author_id, text, context.now_ms(), answered, idempotency_key, author_followers=followers
+    )
 
 
 async def delete(info: Info, tweet_id: int) -> int:

@@ -13,6 +13,7 @@ _PARTS = {
     CursorKind.FOLLOWERS: 2,
     CursorKind.FOLLOWING: 2,
     CursorKind.LIKERS: 2,
+    CursorKind.TOP_TWEETS: 6,
 }
 
 

@@ -89,7 +89,12 @@ async def test_counters_and_what_changes_nothing_raise_no_events(mongo: Mongo, c
     await users.count(account.user.id, "followers", 1)
     await users.set_password(account.user.id, "another")
     names = [event.name for event in await events(changes, await leased(changes, "a"))]
-    assert names == [EventName.TWEET_POSTED, EventName.USER_FOLLOWED]
+    assert names == [
+        EventName.TWEET_POSTED,
+        EventName.USER_FOLLOWED,
+        EventName.TWEET_LIKED,
+        EventName.TWEET_UNLIKED,
+    ]
 
 
 async def test_imported_documents_are_passed_over_but_their_end_is_seen(mongo: Mongo, changes: Changes) -> None:

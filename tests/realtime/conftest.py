@@ -17,6 +17,7 @@ from realtime.fanout import Fanout
 from realtime.handlers import Rooms
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
+from realtime.top_tweets import TopBounds, TopTweets
 
 # A Redis of their own: the shared server of the front-door tests uses number 0.
 REDIS_NUMBER = 9
@@ -34,6 +35,7 @@ class House:
     tweets: Tweets
     timelines: Timelines
     fanout: Fanout
+    top_tweets: TopTweets
     rooms: Rooms
 
     async def tweet(self, author_id: int, at_ms: int | None = None) -> Tweet:
@@ -46,7 +48,7 @@ class House:
 
 @pytest.fixture
 async def house(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    """Small bounds: 10 entries kept, trimmed at 14."""
+    """Small bounds: 10 entries kept, trimmed at 14; 20 top tweets kept, 10 of them listed."""
     name = f"house_{ids.new(ids.now_ms())}"
     redis_url = settings.redis_url.removesuffix("/0") + f"/{REDIS_NUMBER}"
     own = settings.model_copy(update={"mongo_database": name, "redis_url": redis_url})
@@ -60,7 +62,9 @@ async def house(settings: Settings, tmp_path_factory: pytest.TempPathFactory) ->
         fanout = Fanout(scripts, bounds)
         changes = Changes(clients.mongo)
         await changes.prepare()
-        rooms = Rooms(follows, tweets, timelines, fanout)
-        yield House(clients, clients.redis, changes, follows, tweets, timelines, fanout, rooms)
+        top_bounds = TopBounds(kept=20, trim_at=24, listed=10, snapshots=3, build_lease_ms=300)
+        top_tweets = TopTweets(scripts, tweets, top_bounds)
+        rooms = Rooms(follows, tweets, timelines, fanout, top_tweets)
+        yield House(clients, clients.redis, changes, follows, tweets, timelines, fanout, top_tweets, rooms)
         await clients.redis.flushdb()
         await clients.mongo.client.drop_database(name)
