@@ -231,7 +231,7 @@ class Hub:
         for changed in self._watchers.get(channel, ()):
             # A repeated confirmation counts too: see below.
             changed.set()
-        if message["type"] == "smessage":
+        if message["type"] == "smessage" and readers:
             previous, token, payload = message["data"].split(":", 2)
             for reader in readers:
                 reader.offer(previous, token, payload)

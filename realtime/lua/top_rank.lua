@@ -5,7 +5,7 @@
 -- The sentinel is the member at +inf. Its name is 'floor:<place>' when the set is served: the set is complete above the
 -- floor and says nothing at or below it; '-inf': it is complete. While somebody builds it, its name is
 -- 'b:<token>:<deadline ms>', and a tweet to be taken out is kept at -inf, so that the builder does not put it back.
--- Gives how many windows were told of a change among their first `watched`.
+-- Gives how many windows were told of a change among their first `watched`; a set that is not served counts as one.
 local kept, trim_at, listed, watched, tweets = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]),
   tonumber(ARGV[4]), tonumber(ARGV[5])
 local told = 0
@@ -14,6 +14,11 @@ for w = 0, #KEYS / 4 - 1 do
   local first = 6 + w * (1 + 2 * tweets)
   local name = redis.call('ZRANGE', set, -1, -1)[1]
   local floor = name and string.match(name, '^floor:(.*)$')
+  if not floor then
+    -- Nobody can tell what changed: who watches reads again, from MongoDB or by a rebuild.
+    redis.call('SPUBLISH', channel, 'changed')
+    told = told + 1
+  end
   if name and not floor then
     for i = first + 1, first + 2 * tweets, 2 do
       redis.call('ZADD', set, ARGV[i + 1] == '' and '-inf' or ARGV[i + 1], ARGV[i])

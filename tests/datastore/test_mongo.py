@@ -11,6 +11,7 @@ from datastore.changes import Changes
 from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.mongo import INDEXES, Doc, DuplicateKeyError, Mongo, duplicate_field
+from datastore.records import TopWindow
 from datastore.sessions import Sessions
 from datastore.tweets import Tweets, new_doc
 from datastore.users import Users
@@ -67,6 +68,12 @@ async def ask_everything(mongo: Mongo, people: list[int]) -> None:
         await tweets.entry_ids(people, 101, before)
         await tweets.entry_ids(people[:1], 101, before, above=ids.new(NOW_MS + 5, ann))
         await tweets.entry_ids(people[:200], 3, before)
+
+    await tweets.places([tweet.id, answer.id, 7])
+    await tweets.add(bob, "three", NOW_MS + 10_002, answered=tweet)
+    for lowest in (0.0, 1e6):
+        await tweets.top(TopWindow.DAY, 100, lowest)
+        await tweets.top(TopWindow.HOUR, 100, lowest, (2e6, tweet.id))
 
     for after in (None, (NOW_MS + 500, ann)):
         await follows.followers(ann, 21, after)
