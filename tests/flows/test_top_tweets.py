@@ -2,13 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from datastore.records import Tweet
 from realtime.scripts import Scripts
+from resolvers.context import Context
+from schema import globalid
 from tests.perch import PATIENCE_SECONDS, Perch, Person, Socket
 
 TOP = """query ($first: Int, $after: String, $window: TopWindow) {
@@ -163,6 +166,27 @@ async def test_pages_are_of_one_moment(perch: Perch, crowd: list[Person]) -> Non
     assert (rest["computedAt"], rest["pageInfo"]["hasNextPage"]) == (found["computedAt"], False)
     assert rest["pageInfo"]["hasPreviousPage"]
     assert sorted(await ranking(perch)) == sorted([*tweets[:3], last])
+
+
+async def test_where_the_viewer_may_not_see_one_the_page_fills_up_and_ranks_skip(
+    perch: Perch, crowd: list[Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tweets = [await popular(crowd[number % 2], crowd[2:], likes) for number, likes in enumerate((7, 6, 5))]
+    await perch.settle()
+
+    async def hide(context: Context, found: Sequence[Tweet]) -> Sequence[Tweet]:
+        hidden = globalid.of_type(crowd[1].id, "User")
+        return [tweet for tweet in found if tweet.author_id != hidden]
+
+    monkeypatch.setattr("resolvers.top_tweets.visible", hide)
+    found = await page(perch, first=2)
+    assert [(edge["node"]["rank"], edge["node"]["tweet"]["id"]) for edge in found["edges"]] == [
+        (1, tweets[0]),
+        (3, tweets[2]),
+    ]
+    assert not found["pageInfo"]["hasNextPage"]
+    answer = (await perch.ask("{ topTweets(first: 2) { nodes { rank } } }")).data
+    assert answer["topTweets"]["nodes"] == [{"rank": 1}, {"rank": 3}]
 
 
 async def test_a_cursor_outlives_its_snapshot(perch: Perch, crowd: list[Person]) -> None:
