@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
 import uvicorn
 import uvloop
 from pydantic import SecretStr, ValidationError
@@ -29,7 +30,7 @@ from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime import devserver as redis_devserver
 from realtime.connect import Client, for_requests, for_workers
-from realtime.pipeline import Pipeline
+from realtime.pipeline import Pipeline, open_rooms
 from realtime.relay import Waits
 from realtime.timelines import Bounds
 from resolvers import accounts
@@ -38,6 +39,7 @@ from schema import health, transport
 from schema.build import build as build_schema
 
 DEMO_TWEET_SECONDS = 20.0
+DEMO_TOP_USER_THRESHOLD = 100
 # Everybody may know it: the account exists only where `make run` planted it. GraphiQL's first example uses it.
 DEMO_PASSWORD = "perch-demo-2006"  # noqa: S105
 GRAPHIQL = Path(__file__).parent / "web" / "graphiql" / "dist"
@@ -171,7 +173,9 @@ async def working(settings: Settings) -> AsyncIterator[None]:
     async with clients(settings) as opened:
         await opened.mongo.ensure_indexes()
         waits = Waits(lease=settings.lease_seconds)
-        pipeline = Pipeline(opened.mongo, opened.live, settings.partitions, waits, bounds_of(settings))
+        pipeline = Pipeline(
+            opened.mongo, opened.live, settings.partitions, waits, bounds_of(settings), settings.top_user_threshold
+        )
         async with running(pipeline.run()):
             yield
 
@@ -256,6 +260,15 @@ async def import_(settings: Settings, args: argparse.Namespace) -> None:
             print_counts(stopped.counts)
             raise DevServerError(str(stopped)) from stopped
         print_counts(counts)
+        await promote_due(settings, opened)
+
+
+async def promote_due(settings: Settings, opened: Clients) -> None:
+    """Makes top users of those whom an import or the demo world gave too many followers."""
+    rooms = open_rooms(opened.mongo, opened.live, settings.partitions, bounds_of(settings), settings.top_user_threshold)
+    due = await rooms.top_users.promote_all()
+    if due:
+        say(f"{len(due):,} authors have more than {settings.top_user_threshold:,} followers and are top users now")
 
 
 def print_counts(counts: Mapping[str, ImportCounts]) -> None:
@@ -289,6 +302,7 @@ async def seed(settings: Settings) -> None:
         password_hash = await services.credentials.hash(DEMO_PASSWORD)
         if await demo_world.plant(opened.mongo, password_hash, ids.now_ms()):
             say("planted a small world: 200 people and 2,000 tweets")
+            await promote_due(settings, opened)
 
 
 async def demo_author(settings: Settings) -> None:
@@ -324,6 +338,7 @@ async def dev(settings: Settings, under_make: bool = False) -> None:
             run = Run(os.getpid(), settings.host, settings.port, mongo_url, redis_url)
             await stack.enter_async_context(ownership.published(settings.data_dir, run))
             if settings.seed:
+                settings = settings.model_copy(update={"top_user_threshold": demo_threshold(settings)})
                 await seed(settings)
             say("starting the worker and the server")
             await stack.enter_async_context(child(settings, "work"))
@@ -335,17 +350,43 @@ async def dev(settings: Settings, under_make: bool = False) -> None:
             await (demo_author(settings) if settings.seed else asyncio.Event().wait())
 
 
+def demo_threshold(settings: Settings) -> int:
+    """Low enough for the demo world to have a top user, unless the operator chose one."""
+    chosen = "top_user_threshold" in settings.model_fields_set
+    return settings.top_user_threshold if chosen else DEMO_TOP_USER_THRESHOLD
+
+
 @asynccontextmanager
 async def child(settings: Settings, command: str) -> AsyncIterator[Child]:
     """`python -m app COMMAND` with these settings, started again whenever it dies."""
     data_dir = settings.data_dir.absolute()
-    urls = {"MONGO_URL": settings.mongo_url, "REDIS_URL": settings.redis_url, "DATA_DIR": str(data_dir)}
-    env = os.environ | urls | {"PYTHONUNBUFFERED": "1"}
+    env = os.environ | {
+        "MONGO_URL": settings.mongo_url,
+        "REDIS_URL": settings.redis_url,
+        "DATA_DIR": str(data_dir),
+        "TOP_USER_THRESHOLD": str(settings.top_user_threshold),
+        "PYTHONUNBUFFERED": "1",
+    }
     run = (sys.executable, "-m", "app", command)
     process = Child(Program(command, run, data_dir / f"{command}.log", env, orphan_signal=signal.SIGKILL))
     await process.start()
     async with processes.kept(process, say):
         yield process
+
+
+def configure_logs(settings: Settings) -> None:
+    """Structured lines from LOG_LEVEL up: for eyes on a terminal, JSON elsewhere."""
+    render: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            render,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def say(line: str) -> None:
@@ -429,6 +470,7 @@ def main() -> int:
     if args.command in ("settings", "sdl"):
         print(settings_table(settings) if args.command == "settings" else sdl())
         return 0
+    configure_logs(settings)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             done = runner.run(until_stopped(command_of(args, with_secret(settings))))

@@ -11,7 +11,7 @@ from typing import Any
 
 from datastore import ids, popularity
 from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure
-from datastore.records import TopWindow
+from datastore.records import Hiding, TopWindow
 
 # What a resume token that fell off the oplog gives: ChangeStreamHistoryLost, ChangeStreamFatalError.
 _HISTORY_LOST = {286, 280}
@@ -29,8 +29,14 @@ class EventName(StrEnum):
     TWEET_LIKED = "TweetLiked"
     TWEET_UNLIKED = "TweetUnliked"
     TWEET_RANKED = "TweetRanked"
+    TWEET_RETWEETED = "TweetRetweeted"
+    RETWEET_UNDONE = "RetweetUndone"
     USER_FOLLOWED = "UserFollowed"
     USER_UNFOLLOWED = "UserUnfollowed"
+    USER_PROMOTED = "UserPromoted"
+    USER_DEMOTED = "UserDemoted"
+    BLOCK_CHANGED = "BlockChanged"
+    MUTE_CHANGED = "MuteChanged"
     HEARTBEAT = "Heartbeat"
 
 
@@ -41,7 +47,10 @@ class Event:
     TweetPosted, TweetDeleted: subject_id is the tweet. TweetLiked, TweetUnliked: subject_id is the tweet, other_id who
     likes it; the counter may not have moved yet. TweetRanked: a counter has moved, and with it the place of the tweet
     subject_id among the top tweets (datastore.popularity); tweets that are not eligible raise none.
-    UserFollowed, UserUnfollowed: subject_id is the author, other_id the follower. Heartbeat: subject_id is a number
+    TweetRetweeted, RetweetUndone: it is the retweet, and the
+    bucket is the retweeter's. UserFollowed, UserUnfollowed: it is the author, other_id the follower. UserPromoted,
+    UserDemoted: it crossed the threshold of top users; raised by the worker that handled the follow or unfollow.
+    BlockChanged, MuteChanged (made or ended): it is who did it, other_id whom it is about. Heartbeat: it is a number
     that grows; it goes to every partition.
     """
 
@@ -96,8 +105,15 @@ _PIPELINE: list[Doc] = [
                 },
                 {"ns.coll": "likes", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
                 {"ns.coll": "likes", "operationType": "delete"},
+                {"ns.coll": "retweets", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
+                {
+                    "ns.coll": "retweets",
+                    "operationType": "update",
+                    "updateDescription.updatedFields.undone_at": {"$exists": True},
+                },
                 {"ns.coll": "follows", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
                 {"ns.coll": "follows", "operationType": "delete"},
+                {"ns.coll": "blocks", "operationType": {"$in": ["insert", "delete"]}},
                 {"ns.coll": "system", "documentKey._id": "heartbeat"},
             ]
         }
@@ -217,6 +233,11 @@ def _event(doc: Doc) -> Event:
     if collection == "likes":
         name = EventName.TWEET_LIKED if inserted else EventName.TWEET_UNLIKED
         return Event(name, ids.bucket(key["t"]), key["t"], key["u"])
+    if collection == "retweets":
+        return Event(EventName.TWEET_RETWEETED if inserted else EventName.RETWEET_UNDONE, ids.bucket(key), key)
+    if collection == "blocks":
+        name = EventName.BLOCK_CHANGED if key["k"] == Hiding.BLOCK else EventName.MUTE_CHANGED
+        return Event(name, ids.spread(key["o"], ids.AUTHOR_BUCKETS), key["o"], key["t"])
     if collection == "follows":
         name = EventName.USER_FOLLOWED if inserted else EventName.USER_UNFOLLOWED
         return Event(name, ids.spread(key["a"], ids.AUTHOR_BUCKETS), key["a"], key["f"])

@@ -52,14 +52,27 @@ class Follows:
         event merges."""
         after = -1
         while True:
-            query = {"_id": {"$gt": {"a": author_id, "f": after}, "$lt": {"a": author_id + 1}}}
-            cursor = self._follows.find(query, {"_id": 1}).sort("_id", 1).limit(WALK_BATCH)
+            cursor = self._follows.find(_of_author(author_id, after), {"_id": 1}).sort("_id", 1).limit(WALK_BATCH)
             batch = [doc["_id"]["f"] async for doc in cursor]
             if batch:
                 yield batch
             if len(batch) < WALK_BATCH:
                 return
             after = batch[-1]
+
+    async def count_followers(self, author_id: int, at_most: int) -> int:
+        """How many follow an author by the edges themselves, counted up to `at_most`. Covered by the _id index."""
+        return await self._follows.count_documents(_of_author(author_id), limit=at_most, hint="_id_")
+
+    async def flag(self, author_id: int, follower_ids: Sequence[int], top: bool) -> None:
+        """Mark these follows of an author as followed by pulling (a top user's), or no longer."""
+        query = {"_id": {"$in": [{"a": author_id, "f": follower} for follower in follower_ids]}}
+        await self._follows.update_many(query, {"$set": {"top": True}} if top else {"$unset": {"top": ""}})
+
+    async def top_followee_ids(self, follower_id: int) -> list[int]:
+        """The top users this person follows. Covered by a partial index: it costs what it gives."""
+        cursor = self._follows.find({"_id.f": follower_id, "top": True}, {"_id.a": 1})
+        return [doc["_id"]["a"] async for doc in cursor]
 
     async def followee_ids(self, follower_id: int) -> list[int]:
         """Everybody this person follows, newest follow first. Covered by the index."""
@@ -80,6 +93,10 @@ class Follows:
         query = edges_query(f"_id.{side}", user_id, f"_id.{other}", after)
         cursor = self._follows.find(query, {"_id": 1, "at": 1}).sort([("at", -1), (f"_id.{other}", -1)]).limit(first)
         return [edge_of(doc, other, kind) async for doc in cursor]
+
+
+def _of_author(author_id: int, after_follower: int = -1) -> Doc:
+    return {"_id": {"$gt": {"a": author_id, "f": after_follower}, "$lt": {"a": author_id + 1}}}
 
 
 def edges_query(side: str, owner_id: int, other: str, after: Sequence[int] | None) -> Doc:

@@ -55,6 +55,11 @@ def new(at_ms: int, author_id: int | None = None, kind: Kind = Kind.TWEET, tie: 
     return since << _LOW_BITS | bucket << 2 | kind << 1 | tie
 
 
+def first_at(at_ms: int) -> int:
+    """The lowest id of that millisecond."""
+    return (at_ms - EPOCH_MS) << _LOW_BITS
+
+
 def at_ms(id_: int) -> int:
     """When the id was made, in milliseconds since the Unix epoch."""
     return (id_ >> _LOW_BITS) + EPOCH_MS

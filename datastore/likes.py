@@ -43,6 +43,12 @@ class Likes:
             (doc["_id"]["u"], doc["_id"]["t"]) async for doc in self._likes.find({"_id": {"$in": keys}}, {"_id": 1})
         }
 
+    async def liked(self, user_id: int, first: int, after: Key | None) -> list[Edge[int]]:
+        """Up to `first` edges of (tweet id, since), newest first; `after` is exclusive."""
+        query = edges_query("_id.u", user_id, "_id.t", after)
+        cursor = self._likes.find(query, {"_id": 1, "at": 1}).sort([("at", -1), ("_id.t", -1)]).limit(first)
+        return [edge_of(doc, "t", CursorKind.USER_LIKES) async for doc in cursor]
+
     async def likers(self, tweet_id: int, first: int, after: Key | None) -> list[Edge[int]]:
         """Up to `first` edges of (user id, since), newest first; `after` is exclusive."""
         query = edges_query("_id.t", tweet_id, "_id.u", after)

@@ -57,11 +57,19 @@ INDEXES: Mapping[str, Sequence[tuple[list[tuple[str, int]], Doc]]] = {
     "follows": [
         ([("_id.a", ASCENDING), ("at", DESCENDING), ("_id.f", DESCENDING)], {}),
         ([("_id.f", ASCENDING), ("at", DESCENDING), ("_id.a", DESCENDING)], {}),
+        ([("_id.f", ASCENDING), ("_id.a", ASCENDING)], {"partialFilterExpression": {"top": True}}),
     ],
     # The pair {t: tweet, u: user} is the _id.
     "likes": [
         ([("_id.t", ASCENDING), ("at", DESCENDING), ("_id.u", DESCENDING)], {}),
         ([("_id.u", ASCENDING), ("at", DESCENDING), ("_id.t", DESCENDING)], {}),
+    ],
+    # The triple {o: owner, k: "block" or "mute", t: target} is the _id.
+    "blocks": [([("_id.o", ASCENDING), ("_id.k", ASCENDING), ("at", DESCENDING), ("_id.t", DESCENDING)], {})],
+    "retweets": [
+        ([("author", ASCENDING), ("tweet", ASCENDING)], {"unique": True, "partialFilterExpression": {"alive": True}}),
+        ([("author", ASCENDING), ("_id", DESCENDING)], _LIVE),
+        ([("tweet", ASCENDING), ("_id", DESCENDING)], _LIVE),
     ],
     "sessions": [
         ([("user", ASCENDING), ("_id", DESCENDING)], {}),
@@ -101,6 +109,8 @@ class Mongo:
         self.idempotency = self.db["idempotency"]
         self.follows = self.db["follows"]
         self.likes = self.db["likes"]
+        self.blocks = self.db["blocks"]
+        self.retweets = self.db["retweets"]
         self.system = self.db["system"]
 
     async def ensure_indexes(self) -> None:

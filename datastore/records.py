@@ -29,6 +29,24 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Roads:
+    """How an author's entries reach their followers, by entry id: pushed into timelines, or pulled by pages (the top
+    road). `switches` are (first id, whether it is the top road from there), oldest first."""
+
+    follower_count: int
+    is_top: bool
+    switches: tuple[tuple[int, bool], ...]
+
+    def is_pulled(self, entry_id: int) -> bool:
+        """Whether this entry takes the top road: a function of its id and the log, the same at every retry."""
+        pulled = False
+        for first_id, top in self.switches:
+            if entry_id >= first_id:
+                pulled = top
+        return pulled
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """What one logs into. Only its owner sees `email`; `password_hash` is None for imported people."""
 
@@ -82,6 +100,36 @@ class Tweet:
         return self.in_reply_to_id is not None
 
 
+class Hiding(StrEnum):
+    """How one person hides another."""
+
+    BLOCK = "block"
+    MUTE = "mute"
+
+
+@dataclass(frozen=True, slots=True)
+class Regard:
+    """How the viewer and another person stand."""
+
+    blocks: bool
+    mutes: bool
+    blocked_by: bool
+
+    @property
+    def apart(self) -> bool:
+        """One of the two blocks the other: neither is shown what the other writes."""
+        return self.blocks or self.blocked_by
+
+
+@dataclass(frozen=True, slots=True)
+class Retweet:
+    """A tweet passed on by `author_id`. `id` is its entry in timelines."""
+
+    id: int
+    author_id: int
+    tweet_id: int
+
+
 class CursorKind(StrEnum):
     """Which list a cursor belongs to: a cursor of one list is refused by another."""
 
@@ -90,8 +138,13 @@ class CursorKind(StrEnum):
     FOLLOWERS = "f"
     FOLLOWING = "g"
     LIKERS = "l"
+    USER_LIKES = "k"
+    RETWEETERS = "r"
+    REPLIES = "p"
+    BLOCKED = "b"
+    MUTED = "m"
     LIVE = "e"
-    TOP_TWEETS = "p"
+    TOP_TWEETS = "o"
 
 
 # A keyset position: the sort key of one edge, most significant part first.
@@ -115,6 +168,8 @@ class Page(Generic[T]):
     edges: list[Edge[T]]
     has_next: bool
     has_previous: bool
+    # Where the next page starts if rows at the end of this one were left out; None: behind the last edge.
+    end: tuple[CursorKind, Key] | None = None
 
     @property
     def nodes(self) -> list[T]:
@@ -163,20 +218,32 @@ class TopTweetsChanged:
     top_tweets: list[TopTweet]
 
 
+class UserTweetFilter(StrEnum):
+    """Which of a user's tweets a list holds."""
+
+    TWEETS = "TWEETS"
+    TWEETS_AND_REPLIES = "TWEETS_AND_REPLIES"
+    RETWEETS = "RETWEETS"
+
+
 class TimelineSource(StrEnum):
     """Why an entry is in a home timeline."""
 
     FOLLOWING = "FOLLOWING"
+    RETWEET = "RETWEET"
+    TOP_USER = "TOP_USER"
     SELF = "SELF"
 
 
 @dataclass(frozen=True, slots=True)
 class HomeEdge:
-    """One entry of a home timeline: `entry_id` orders it, `node` is the tweet it shows."""
+    """One entry of a home timeline: `entry_id` orders it, `node` is the tweet it shows, `retweeter_id` is who passed
+    it on if it is a retweet."""
 
     entry_id: int
     node: Tweet
     source: TimelineSource
+    retweeter_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,13 @@
 """Tweets: one document each, written once; counters move, a delete leaves a tombstone without text."""
 
 import hashlib
-import heapq
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 
 from datastore import ids, popularity
 from datastore.errors import DomainError, ErrorCode
 from datastore.mongo import Doc, DuplicateKeyError, Mongo, duplicate_field
 from datastore.records import TopWindow, Tweet
-
-# MongoDB merges at most 200 index scans in order and sorts in memory above (internalQueryMaxScansToExplode).
-AUTHORS_PER_QUERY = 200
 
 # Marks the one of an author's replies to a tweet that counts as engagement; lower than any id.
 COUNTED = 0
@@ -47,7 +42,9 @@ class Tweets:
         while True:
             tweet_id = ids.new(now_ms, author_id)
             if idempotency_key is not None:
-                tweet_id = await self._reserve(author_id, idempotency_key, tweet_id, _digest(text, answered))
+                tweet_id = await self._reserve(
+                    author_id, idempotency_key, tweet_id, _digest(text, answered.id if answered else None)
+                )
             doc = new_doc(tweet_id, author_id, text, answered) | {"author_followers": author_followers}
             if counted:
                 doc["counted"] = COUNTED
@@ -86,6 +83,16 @@ class Tweets:
         except DuplicateKeyError:
             return False
 
+    async def made_with(self, author_id: int, key: str, text: str, answered_id: int | None) -> Tweet | None:
+        """The tweet that an earlier call with this key made; None if none did. Raises as `add` does."""
+        kept = await self._idempotency.find_one({"_id": {"a": author_id, "k": key}})
+        if kept is None:
+            return None
+        if kept["digest"] != _digest(text, answered_id):
+            raise _conflict()
+        made = await self._tweets.find_one({"_id": kept["tweet"], "author": author_id, "key": key}, {"_id": 1})
+        return await self._written(kept["tweet"]) if made else None
+
     async def _reserve(self, author_id: int, key: str, tweet_id: int, digest: bytes) -> int:
         """The tweet id this key stands for: `tweet_id` if the key is new, else the id of the first try."""
         try:
@@ -98,8 +105,7 @@ class Tweets:
         if kept is None:
             return await self._reserve(author_id, key, tweet_id, digest)
         if kept["digest"] != digest:
-            message = "This idempotency key was used for another tweet."
-            raise DomainError(ErrorCode.IDEMPOTENCY_CONFLICT, message, ("input", "idempotencyKey"))
+            raise _conflict()
         reserved: int = kept["tweet"]
         return reserved
 
@@ -167,32 +173,25 @@ class Tweets:
         cursor = self._tweets.find(query, {field: 1}).sort([(field, -1), ("_id", -1)]).limit(first)
         return [(doc["_id"], doc[field]) async for doc in cursor]
 
-    async def by_author(self, author_id: int, first: int, before: int | None) -> list[Tweet]:
-        """Up to `first` tweets of one author that are not replies, newest first, with ids below `before`."""
-        query: Doc = {"author": author_id, "alive": True, "is_reply": False}
-        if before is not None:
-            query["_id"] = {"$lt": before}
-        cursor = self._tweets.find(query, _BODY).sort("_id", -1).limit(first)
-        return [_tweet(doc) async for doc in cursor]
+    async def by_author(self, author_id: int, first: int, before: int | None, replies: bool = False) -> list[Tweet]:
+        """Up to `first` tweets of one author, newest first, with ids below `before`; with `replies` those too."""
+        query: Doc = {"author": author_id, "alive": True}
+        return await self._list(query if replies else query | {"is_reply": False}, first, before)
 
-    async def entry_ids(
-        self, author_ids: Sequence[int], first: int, before: int | None = None, above: int = 0
-    ) -> list[int]:
-        """The newest `first` ids of these authors' tweets in (above, before), newest first.
+    async def replies_to(self, tweet_id: int, first: int, before: int | None) -> list[Tweet]:
+        """Up to `first` replies to a tweet, newest first, with ids below `before`."""
+        return await self._list({"reply_to": tweet_id, "alive": True}, first, before)
 
-        One round trip for each 200 authors, each answered by merging index scans, never by a sort in memory.
-        """
-        bounds: Doc = {"$gt": above} if before is None else {"$gt": above, "$lt": before}
-        chunks = [
-            await self._newest(author_ids[at : at + AUTHORS_PER_QUERY], bounds, first)
-            for at in range(0, len(author_ids), AUTHORS_PER_QUERY)
-        ]
-        return list(islice(heapq.merge(*chunks, reverse=True), first))
-
-    async def _newest(self, author_ids: Sequence[int], bounds: Doc, first: int) -> list[int]:
+    async def newest(self, author_ids: Sequence[int], bounds: Doc, first: int) -> list[int]:
+        """The newest `first` ids of tweets by at most 200 authors within the id bounds, newest first. Covered."""
         query = {"author": {"$in": list(author_ids)}, "alive": True, "_id": bounds}
         cursor = self._tweets.find(query, {"_id": 1}).sort("_id", -1).limit(first)
         return [doc["_id"] async for doc in cursor]
+
+    async def _list(self, query: Doc, first: int, before: int | None) -> list[Tweet]:
+        if before is not None:
+            query["_id"] = {"$lt": before}
+        return [_tweet(doc) async for doc in self._tweets.find(query, _BODY).sort("_id", -1).limit(first)]
 
 
 def new_doc(tweet_id: int, author_id: int, text: str, answered: Tweet | None = None) -> Doc:
@@ -225,8 +224,13 @@ def count_first_replies(docs: Iterable[Doc], known: set[tuple[int, int]]) -> Non
             doc["counted"] = COUNTED
 
 
-def _digest(text: str, answered: Tweet | None) -> bytes:
-    return hashlib.sha256(f"{answered.id if answered else 0}:{text}".encode()).digest()
+def _digest(text: str, answered_id: int | None) -> bytes:
+    return hashlib.sha256(f"{answered_id or 0}:{text}".encode()).digest()
+
+
+def _conflict() -> DomainError:
+    message = "This idempotency key was used for another tweet."
+    return DomainError(ErrorCode.IDEMPOTENCY_CONFLICT, message, ("input", "idempotencyKey"))
 
 
 def _tweet(doc: Doc) -> Tweet:

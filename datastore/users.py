@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datastore import ids, rules
 from datastore.errors import DomainError, ErrorCode
 from datastore.mongo import Doc, DuplicateKeyError, Mongo, duplicate_field
-from datastore.records import Account, User
+from datastore.records import Account, Roads, User
 
 _PROFILE: Doc = {"username": 1, "display_name": 1, "bio": 1, "followers": 1, "following": 1, "tweets": 1, "top": 1}
 _ACCOUNT: Doc = _PROFILE | {"email": 1, "password": 1}
@@ -67,6 +67,25 @@ class Users:
     async def set_password(self, user_id: int, password_hash: str) -> None:
         """Replace the hash."""
         await self._users.update_one({"_id": user_id}, {"$set": {"password": password_hash}})
+
+    async def roads(self, user_id: int) -> Roads | None:
+        """How their entries travel; None for nobody."""
+        doc = await self._users.find_one({"_id": user_id}, {"followers": 1, "top": 1, "switches": 1})
+        if doc is None:
+            return None
+        switches = tuple((row["from"], row["top"]) for row in doc.get("switches", ()))
+        return Roads(doc["followers"], doc["top"], switches)
+
+    async def switch(self, user_id: int, top: bool, first_id: int) -> bool:
+        """From `first_id` on their entries take the other road; False if they are on it already. One atomic write."""
+        change = {"$set": {"top": top}, "$push": {"switches": {"from": first_id, "top": top}}}
+        result = await self._users.update_one({"_id": user_id, "top": not top}, change)
+        return bool(result.modified_count)
+
+    async def due(self, threshold: int) -> list[int]:
+        """Who has more than `threshold` followers and is not a top user. Reads everybody: for imports only."""
+        query = {"followers": {"$gt": threshold}, "top": False}
+        return [doc["_id"] async for doc in self._users.find(query, {"_id": 1})]
 
     async def count(self, user_id: int, counter: str, by: int) -> None:
         """Move `followers`, `following` or `tweets` by `by`."""

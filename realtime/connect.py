@@ -20,8 +20,9 @@ def for_requests(url: str, timeout_ms: int = 500) -> Client:
         decode_responses=True,
         socket_timeout=seconds,
         socket_connect_timeout=seconds,
-        # One more try at once: an idle connection that the server closed is not an outage.
-        retry=Retry(NoBackoff(), 1),
+        # One more try at once after a broken connection: an idle one that the server closed is not an outage. None
+        # after a timeout: that was the time.
+        retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
         max_connections=200,
         client_name="perch-requests",
         protocol=2,

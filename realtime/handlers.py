@@ -3,23 +3,33 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from datastore.blocks import Blocks
 from datastore.changes import Event, EventName
 from datastore.follows import Follows
+from datastore.records import Roads
+from datastore.retweets import Retweets
 from datastore.tweets import Tweets
+from datastore.users import Users
 from realtime.fanout import Fanout
 from realtime.timelines import Timelines
 from realtime.top_tweets import TopTweets
+from realtime.top_users import TopUsers
 
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """What handlers work with."""
+    """What handlers work with. `raise_event` puts an event on the queue of its partition."""
 
+    users: Users
     follows: Follows
     tweets: Tweets
+    retweets: Retweets
+    blocks: Blocks
     timelines: Timelines
     fanout: Fanout
     top_tweets: TopTweets
+    top_users: TopUsers
+    raise_event: Callable[[Event], Awaitable[None]]
 
 
 async def on_tweet_posted(rooms: Rooms, event: Event) -> None:
@@ -27,20 +37,33 @@ async def on_tweet_posted(rooms: Rooms, event: Event) -> None:
     tweet = await rooms.tweets.get(event.subject_id)
     if tweet is None:
         return
-    await rooms.fanout.push([tweet.author_id], tweet.id)
-    async for followers in rooms.follows.walk_followers(tweet.author_id):
-        await rooms.fanout.push(followers, tweet.id)
+    await _push(rooms, tweet.author_id, tweet.id)
 
 
 async def on_tweet_deleted(rooms: Rooms, event: Event) -> None:
-    """Take the tweet out of the same timelines, and out of the top tweets."""
+    """Take the tweet and every retweet of it out of the timelines they were pushed to, and out of the top tweets."""
     rooms.top_tweets.gather(event.subject_id)
     author_id = await rooms.tweets.author_of(event.subject_id)
-    if author_id is None:
-        return
-    await rooms.fanout.unpush([author_id], event.subject_id, event.subject_id)
-    async for followers in rooms.follows.walk_followers(author_id):
-        await rooms.fanout.unpush(followers, event.subject_id, event.subject_id)
+    if author_id is not None:
+        await _unpush(rooms, author_id, event.subject_id, event.subject_id)
+    async for retweets in rooms.retweets.walk_tweet(event.subject_id):
+        for retweet in retweets:
+            await _unpush(rooms, retweet.author_id, retweet.id, retweet.tweet_id)
+
+
+async def on_tweet_retweeted(rooms: Rooms, event: Event) -> None:
+    """Push the retweet to the retweeter's and their followers' timelines; reading hides it from those who follow the
+    author anyway."""
+    retweet = await rooms.retweets.get(event.subject_id)
+    if retweet and await rooms.tweets.get(retweet.tweet_id):
+        await _push(rooms, retweet.author_id, retweet.id)
+
+
+async def on_retweet_undone(rooms: Rooms, event: Event) -> None:
+    """Take this retweet out again; another one of the same tweet stays."""
+    retweet = await rooms.retweets.any_state(event.subject_id)
+    if retweet:
+        await _unpush(rooms, retweet.author_id, retweet.id, retweet.tweet_id)
 
 
 async def on_tweet_liked(rooms: Rooms, event: Event) -> None:
@@ -57,17 +80,90 @@ async def on_tweet_ranked(rooms: Rooms, event: Event) -> None:
 
 
 async def on_user_followed(rooms: Rooms, event: Event) -> None:
-    """Merge the author's entries into the follower's timeline."""
-    await rooms.timelines.merge(reader_id=event.other_id, author_id=event.subject_id)
+    """Merge the author's entries into the follower's timeline; the follow of a top user is marked as one by pulling."""
+    author_id, follower_id = event.subject_id, event.other_id
+    roads = await rooms.users.roads(author_id)
+    if roads and roads.is_top:
+        await rooms.follows.flag(author_id, [follower_id], top=True)
+    await rooms.timelines.merge(follower_id, author_id)
+    await _look_at_threshold(rooms, author_id, roads)
 
 
 async def on_user_unfollowed(rooms: Rooms, event: Event) -> None:
     """Tell the reader; the set keeps the author's entries and reading filters them."""
     await rooms.fanout.follows_changed(event.other_id)
+    await _look_at_threshold(rooms, event.subject_id, await rooms.users.roads(event.subject_id))
+
+
+async def _look_at_threshold(rooms: Rooms, author_id: int, roads: Roads | None) -> None:
+    """Put an event on the queue when the author has crossed it."""
+    crossing = await rooms.top_users.crossing(author_id, roads) if roads else None
+    if crossing:
+        await rooms.raise_event(crossing)
+
+
+async def on_user_promoted(rooms: Rooms, event: Event) -> None:
+    """From here on the author's entries are pulled; what was gathered so far is pushed first, to keep their order."""
+    await rooms.fanout.flush()
+    await rooms.top_users.promote(event.subject_id)
+
+
+async def on_user_demoted(rooms: Rooms, event: Event) -> None:
+    """From here on the author's entries are pushed again."""
+    await rooms.fanout.flush()
+    await rooms.top_users.demote(event.subject_id)
+
+
+async def on_block_changed(rooms: Rooms, event: Event) -> None:
+    """Tell both: reading filters, so what either holds may differ now. Ends what a block must end, if the request that
+    made it died before it could."""
+    await rooms.fanout.follows_changed(event.subject_id)
+    await rooms.fanout.follows_changed(event.other_id)
+    regard = (await rooms.blocks.regards(event.subject_id, [event.other_id])).get(event.other_id)
+    if regard and regard.blocks:
+        await rooms.follows.remove(event.subject_id, event.other_id)
+        await rooms.follows.remove(event.other_id, event.subject_id)
+
+
+async def on_mute_changed(rooms: Rooms, event: Event) -> None:
+    """Tell who muted, and nobody else."""
+    await rooms.fanout.follows_changed(event.subject_id)
 
 
 async def on_heartbeat(rooms: Rooms, event: Event) -> None:
     """Nothing: that it came through is the news, and the worker writes it down."""
+
+
+async def _push(rooms: Rooms, author_id: int, entry_id: int) -> None:
+    """Send an entry on the road that its id and the author's log say."""
+    roads = await rooms.users.roads(author_id)
+    if roads is None:
+        return
+    await rooms.fanout.push([author_id], entry_id)
+    if not roads.is_pulled(entry_id):
+        async for followers in rooms.follows.walk_followers(author_id):
+            await rooms.fanout.push(followers, entry_id)
+        return
+    # What was gathered before it must not come behind it.
+    await rooms.fanout.flush()
+    await rooms.top_users.announce(author_id, entry_id)
+    roads = await rooms.users.roads(author_id)
+    if roads and not roads.is_top:
+        # The road was closed meanwhile, perhaps by a holder of this partition that took us for dead.
+        async for followers in rooms.follows.walk_followers(author_id):
+            await rooms.timelines.fill(followers, [entry_id], 0)
+
+
+async def _unpush(rooms: Rooms, author_id: int, entry_id: int, tweet_id: int) -> None:
+    """Take an entry back on the road that it came. A copy that a merge made stays, and reading filters it."""
+    roads = await rooms.users.roads(author_id)
+    await rooms.fanout.unpush([author_id], entry_id, tweet_id)
+    if roads and roads.is_pulled(entry_id):
+        await rooms.fanout.flush()
+        await rooms.top_users.withdraw(author_id, entry_id, tweet_id)
+        return
+    async for followers in rooms.follows.walk_followers(author_id):
+        await rooms.fanout.unpush(followers, entry_id, tweet_id)
 
 
 HANDLERS: Mapping[EventName, Callable[[Rooms, Event], Awaitable[None]]] = {
@@ -76,7 +172,13 @@ HANDLERS: Mapping[EventName, Callable[[Rooms, Event], Awaitable[None]]] = {
     EventName.TWEET_LIKED: on_tweet_liked,
     EventName.TWEET_UNLIKED: on_tweet_unliked,
     EventName.TWEET_RANKED: on_tweet_ranked,
+    EventName.TWEET_RETWEETED: on_tweet_retweeted,
+    EventName.RETWEET_UNDONE: on_retweet_undone,
     EventName.USER_FOLLOWED: on_user_followed,
     EventName.USER_UNFOLLOWED: on_user_unfollowed,
+    EventName.USER_PROMOTED: on_user_promoted,
+    EventName.USER_DEMOTED: on_user_demoted,
+    EventName.BLOCK_CHANGED: on_block_changed,
+    EventName.MUTE_CHANGED: on_mute_changed,
     EventName.HEARTBEAT: on_heartbeat,
 }

@@ -7,18 +7,20 @@ place. Never a silent hole, never a repeat.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 import structlog
 
+from datastore.follows import Follows
+from datastore.mongo import PyMongoError as DatabaseError
 from datastore.records import ResyncReason
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisError
-from realtime.scripts import Scripts, fresh_token
+from realtime.scripts import Scripts
 from realtime.timelines import Timelines
 
 log = structlog.get_logger()
@@ -27,38 +29,46 @@ log = structlog.get_logger()
 QUEUE_LIMIT = 64
 # Readers looked after in one pipeline of the sweep.
 SWEEP_BATCH = 500
+# Readers asked about in one query when a top user writes.
+MATCH_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """One event of a reader's stream. kind '+': `entry_id` joined; '-': it left, it showed `tweet_id`; 's': resync."""
+    """One event of a stream. kind '+': `entry_id` joined; '-': it left, it showed `tweet_id`; 's': resync; '.': it is
+    for others. `author_id` is told for entries of top users only."""
 
     token: str
     kind: str
     entry_id: int = 0
     tweet_id: int = 0
+    author_id: int = 0
     reason: ResyncReason = ResyncReason.STATE_LOST
 
 
 @dataclass(slots=True, eq=False)
-class Reader:
-    """One open subscription. `position` is the token of the last event handed out, `tail` of the last one queued."""
+class Chain:
+    """A reader's place in one stream. `position` is the token of the last event handed out, `tail` of the last one
+    queued; `stale` says that pub/sub does not suffice and the stream must be read on."""
 
-    reader_id: int
-    hub: "Hub"
+    wake: asyncio.Event
     position: str = ""
     tail: str = ""
     stale: bool = False
     overflowed: bool = False
     queue: deque[Numbered] = field(default_factory=deque)
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def offer(self, previous: str, token: str, payload: str) -> None:
+    def start(self, position: str) -> None:
+        """Begin here, as a reconnect does: the stream is read before pub/sub counts."""
+        self.position = self.tail = position
+        self.doubt()
+
+    def offer(self, previous: str, event: Numbered) -> None:
         """A pub/sub message: the next in the chain is queued, anything else makes the reader read on."""
         if previous == self.tail and len(self.queue) < QUEUE_LIMIT:
-            self.queue.append(parse(token, payload))
-            self.tail = token
-        elif token != self.tail:
+            self.queue.append(event)
+            self.tail = event.token
+        elif event.token != self.tail:
             self.overflowed = self.overflowed or len(self.queue) >= QUEUE_LIMIT
             self.stale = True
         self.wake.set()
@@ -68,39 +78,14 @@ class Reader:
         self.stale = True
         self.wake.set()
 
-    async def events(self, after: str | None) -> AsyncIterator[Numbered]:
-        """Everything behind `after`, then everything new, for ever. None: from now on. Empty: the page had no
-        position, so a resync comes first."""
-        self.position = self.tail = after or await self.hub.fresh_position(self.reader_id)
-        if after == "":
-            yield Numbered(self.position, "s", reason=ResyncReason.STATE_LOST)
-        # The start is a reconnect: the stream is read before pub/sub counts.
-        self.doubt()
-        while True:
-            while self.queue:
-                event = self.queue.popleft()
-                self.position = event.token
-                yield event
-            if self.stale:
-                await self._read_on()
-            else:
-                self.wake.clear()
-                await self.wake.wait()
+    def take(self) -> Numbered:
+        """The next queued event; the position moves behind it."""
+        event = self.queue.popleft()
+        self.position = event.token
+        return event
 
-    async def _read_on(self) -> None:
-        """Queue what the stream holds behind the position, or a resync where the chain is broken."""
-        self.stale = False
-        telemetry.LIVE_READ_ON.inc()
-        try:
-            missed, last = await self.hub.missed(self.reader_id, self.position)
-        except RedisError:
-            await asyncio.sleep(self.hub.sweep_seconds)
-            self.stale = True
-            return
-        if missed is None:
-            last = last or await self.hub.fresh_position(self.reader_id)
-            reason = ResyncReason.SLOW_CONSUMER if self.overflowed else ResyncReason.STATE_LOST
-            missed = [Numbered(last, "s", reason=reason)]
+    def fill(self, missed: list[Numbered], last: str) -> None:
+        """Queue what the stream held behind the position, up to its newest token."""
         # What pub/sub queued meanwhile is among the missed, or newer: then its tail says that there is more to read.
         newer = bool(self.queue) and self.queue[-1].token != last
         self.queue.clear()
@@ -109,27 +94,101 @@ class Reader:
         self.stale = self.stale or newer
 
 
+class Reader:
+    """One open subscription: the reader's own stream, and the one that all readers of top users share."""
+
+    def __init__(self, reader_id: int, hub: "Hub") -> None:
+        self.reader_id = reader_id
+        self.wake = asyncio.Event()
+        self.own, self.top = Chain(self.wake), Chain(self.wake)
+        self._hub = hub
+
+    async def events(self, after: str | None) -> AsyncIterator[Numbered]:
+        """Everything behind `after` ("own/top"), then everything new, for ever; each event's token is the position in
+        both streams behind it. None: from now on. Empty: the page had no position, so a resync comes first."""
+        own, _, top = (after or "").partition("/")
+        self.own.start(own or await self._hub.fresh_position(self.reader_id))
+        self.top.start(top or await self._hub.top_position())
+        if after == "":
+            yield self._placed(Numbered("", "s", reason=ResyncReason.STATE_LOST))
+        while True:
+            if chain := self._next():
+                event = chain.take()
+                if event.kind != ".":
+                    yield self._placed(event)
+            elif self.own.stale:
+                await self._read_on(self.own, self._hub.missed)
+            elif self.top.stale:
+                await self._read_on(self.top, self._hub.missed_of_top_users)
+            else:
+                self.wake.clear()
+                await self.wake.wait()
+
+    def _next(self) -> Chain | None:
+        """The chain whose head comes first: an author who changes roads keeps their order."""
+        if self.own.queue and self.top.queue:
+            return min(self.own, self.top, key=lambda chain: chain.queue[0].entry_id)
+        if self.own.queue:
+            return self.own
+        # Behind what may still be read on from the reader's own stream.
+        return self.top if self.top.queue and not self.own.stale else None
+
+    def _placed(self, event: Numbered) -> Numbered:
+        return replace(event, token=f"{self.own.position}/{self.top.position}")
+
+    async def _read_on(self, chain: Chain, missed_by: "MissedBy") -> None:
+        """Queue what the stream holds behind the position, or a resync where the chain is broken."""
+        chain.stale = False
+        telemetry.LIVE_READ_ON.inc()
+        try:
+            missed, last = await missed_by(self.reader_id, chain.position)
+        except RedisError:
+            await asyncio.sleep(self._hub.sweep_seconds)
+            chain.stale = True
+            return
+        if missed is None:
+            reason = ResyncReason.SLOW_CONSUMER if chain.overflowed else ResyncReason.STATE_LOST
+            missed = [Numbered(last, "s", reason=reason)]
+            if chain is self.own:
+                # The page that is fetched now covers both streams: one resync is enough.
+                self.top.start(await self._hub.top_position())
+        chain.fill(missed, last)
+
+
+# (reader, position) -> the events behind it, oldest first, or None if it is unknown; and the newest token.
+MissedBy = Callable[[int, str], Awaitable[tuple[list[Numbered] | None, str]]]
+
+
 class Hub:
     """The readers of this process. `run()` must be running while anybody is attached."""
 
     def __init__(
-        self, pubsub_redis: Client, redis: Client, timelines: Timelines, presence_ms: int, sweep_seconds: float
+        self,
+        pubsub_redis: Client,
+        redis: Client,
+        timelines: Timelines,
+        follows: Follows,
+        presence_ms: int,
+        sweep_seconds: float,
     ) -> None:
         self._pubsub: Any = pubsub_redis.pubsub()
         self._redis = redis
         self._scripts = Scripts(redis)
         self._timelines = timelines
+        self._follows = follows
         self._presence_ms = presence_ms
         self.sweep_seconds = sweep_seconds
         self._readers: dict[str, set[Reader]] = {}
         self._watchers: dict[str, set[asyncio.Event]] = {}
         self._confirmed: dict[str, asyncio.Event] = {}
+        self._of_top_users: asyncio.Queue[tuple[str, Numbered]] = asyncio.Queue()
 
     async def run(self) -> None:
         """Take messages and look after the readers until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen())
+                tasks.create_task(self._match())
                 tasks.create_task(self._sweep())
         finally:
             await self._pubsub.aclose()
@@ -169,14 +228,34 @@ class Hub:
                 await asyncio.shield(self._unsubscribe(channel))
 
     async def missed(self, reader_id: int, position: str) -> tuple[list[Numbered] | None, str]:
-        """The events behind a position, oldest first, and the newest token; None if the position is unknown, and an
-        empty token if the reader is not present. One round trip."""
+        """What the reader's own stream holds behind a position. One round trip; makes an absent reader present."""
         names = [keys.presence(reader_id), keys.reader_stream(reader_id)]
-        answer = await self._scripts.run("resume", names, position, self._presence_ms)
+        missed, last = await self._resume(names, position, self._presence_ms)
+        return missed, last or await self.fresh_position(reader_id)
+
+    async def missed_of_top_users(self, reader_id: int, position: str) -> tuple[list[Numbered] | None, str]:
+        """What the shared stream holds behind a position for this reader: events of authors they follow now."""
+        missed, last = await self._resume([keys.TOP_PRESENCE, keys.TOP_STREAM], position, 0)
+        if missed:
+            pairs = {(reader_id, event.author_id) for event in missed}
+            followed = await self._follows.existing(pairs)
+            missed = [event if (reader_id, event.author_id) in followed else _for_others(event) for event in missed]
+        return missed, last or await self.top_position()
+
+    async def _resume(self, names: list[str], position: str, ttl_ms: int) -> tuple[list[Numbered] | None, str]:
+        answer = await self._scripts.run("resume", names, position, ttl_ms)
         if answer[0] == "lost":
             return None, answer[1] if len(answer) > 1 else ""
         # Each entry is the flat list p, previous, t, token, d, payload.
         return [parse(entry[3], entry[5]) for entry in answer[2]], answer[1]
+
+    async def top_position(self) -> str:
+        """The newest position in the shared stream. Waits while Redis is away."""
+        while True:
+            try:
+                return await self._timelines.top_position()
+            except RedisError:
+                await asyncio.sleep(self.sweep_seconds)
 
     async def fresh_position(self, reader_id: int) -> str:
         """Make the reader present, and give the newest position. Waits while Redis cannot serve the timeline."""
@@ -210,13 +289,12 @@ class Hub:
             log.warning("hub.unsubscribe_failed")
 
     async def _listen(self) -> None:
-        # A channel of its own opens the connection before the first reader comes, and keeps it.
-        own = f"live:process:{fresh_token()}"
+        # The shared channel opens the connection before the first reader comes, and keeps it.
         subscribed = False
         while True:
             try:
                 if not subscribed:
-                    await self._pubsub.ssubscribe(own)
+                    await self._pubsub.ssubscribe(keys.TOP_CHANNEL)
                     subscribed = True
                 message = await self._pubsub.get_message(ignore_subscribe_messages=False, timeout=None)
                 if message:
@@ -227,20 +305,51 @@ class Hub:
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         channel = message["channel"]
-        readers = self._readers.get(channel, ())
         for changed in self._watchers.get(channel, ()):
             # A repeated confirmation counts too: see below.
             changed.set()
-        if message["type"] == "smessage" and readers:
+        if message["type"] == "smessage" and (channel in self._readers or channel == keys.TOP_CHANNEL):
             previous, token, payload = message["data"].split(":", 2)
-            for reader in readers:
-                reader.offer(previous, token, payload)
+            event = parse(token, payload)
+            if channel == keys.TOP_CHANNEL:
+                self._of_top_users.put_nowait((previous, event))
+            for reader in self._readers.get(channel, ()):
+                reader.own.offer(previous, event)
         elif message["type"] == "ssubscribe":
             # NOTE: redis-py reconnects silently; this repeated confirmation is the only sign of it.
             if confirmed := self._confirmed.get(channel):
                 confirmed.set()
+            if channel == keys.TOP_CHANNEL:
+                for reader in self._all_readers():
+                    reader.top.doubt()
+            for reader in self._readers.get(channel, ()):
+                reader.own.doubt()
+
+    def _all_readers(self) -> list[Reader]:
+        return [reader for group in self._readers.values() for reader in group]
+
+    async def _match(self) -> None:
+        """Hand each event of a top user to the readers here who follow them: one query for a thousand readers."""
+        while True:
+            previous, event = await self._of_top_users.get()
+            readers = self._all_readers()
+            try:
+                followers = await self._followers_of(event.author_id, {reader.reader_id for reader in readers})
+            except DatabaseError as error:
+                log.warning("hub.unmatched", error=type(error).__name__)
+                for reader in readers:
+                    reader.top.doubt()
+                continue
+            others = _for_others(event)
             for reader in readers:
-                reader.doubt()
+                reader.top.offer(previous, event if reader.reader_id in followers else others)
+
+    async def _followers_of(self, author_id: int, reader_ids: set[int]) -> set[int]:
+        left = iter(reader_ids)
+        found: set[int] = set()
+        while batch := list(islice(left, MATCH_BATCH)):
+            found |= {reader for reader, _ in await self._follows.existing((reader, author_id) for reader in batch)}
+        return found
 
     async def _sweep(self) -> None:
         """Renew presence, and find readers whose newest message never came."""
@@ -256,15 +365,19 @@ class Hub:
     async def _look_after(self, groups: list[set[Reader]]) -> None:
         reader_ids = [next(iter(group)).reader_id for group in groups]
         async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hget(keys.TOP_PRESENCE, "last")
             for reader_id in reader_ids:
                 pipe.hget(keys.presence(reader_id), "last")
                 pipe.pexpire(keys.presence(reader_id), self._presence_ms)
                 pipe.pexpire(keys.reader_stream(reader_id), self._presence_ms)
-            answers = await pipe.execute()
+            top_last, *answers = await pipe.execute()
         for group, last in zip(groups, answers[::3], strict=True):
             for reader in group:
-                if last != reader.tail:
-                    reader.doubt()
+                if last != reader.own.tail:
+                    reader.own.doubt()
+                # While messages wait to be matched, the readers are behind on purpose.
+                if top_last != reader.top.tail and self._of_top_users.empty():
+                    reader.top.doubt()
 
 
 def parse(token: str, payload: str) -> Numbered:
@@ -272,5 +385,10 @@ def parse(token: str, payload: str) -> Numbered:
     kind, _, rest = payload.partition(":")
     if kind == "s":
         return Numbered(token, "s", reason=ResyncReason(rest))
-    entry, _, tweet = rest.partition(":")
-    return Numbered(token, kind, int(entry), int(tweet or 0))
+    entry, tweet, author = [*rest.split(":"), "0", "0"][:3]
+    return Numbered(token, kind, int(entry), int(tweet), int(author))
+
+
+def _for_others(event: Numbered) -> Numbered:
+    """The same place in the stream, with nothing for this reader."""
+    return Numbered(event.token, ".", event.entry_id)

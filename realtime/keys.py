@@ -10,6 +10,10 @@ from datastore.records import TopWindow
 READER_BUCKETS = 64
 
 
+# What may be dropped at any moment and is rebuilt on read: timelines, presence, streams, recent lists.
+REBUILT_ON_READ = ("tl:*", "on:*", "ev:*", "recent:*")
+
+
 def bucket(reader_id: int) -> int:
     """The reader's bucket, in [0, 64)."""
     return ids.spread(reader_id, READER_BUCKETS)
@@ -61,6 +65,19 @@ def top_latest(window: TopWindow) -> str:
 def top_channel(window: TopWindow) -> str:
     """Sharded channel: a message says that the best of the list changed, not how."""
     return f"live:{{top}}:{window.lower()}"
+
+
+def recent(author_id: int) -> str:
+    """Sorted set of a top user's newest entry ids, in the form of a timeline. Same bound and lifetime; one slot for
+    all, since a page reads several together."""
+    return f"recent:{{top}}:{author_id}"
+
+
+# The shared stream of top users' entries, numbered as a reader's own is: hash, stream (about TOP_EVENTS_KEPT entries)
+# and channel. No lifetime: there is one of each.
+TOP_PRESENCE = "on:{top}"
+TOP_STREAM = "ev:{top}"
+TOP_CHANNEL = "live:{top}"
 
 
 def events(partition: int) -> str:

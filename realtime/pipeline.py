@@ -1,19 +1,25 @@
 """Pipeline: relay and worker as one process runs them, and how to wait until all that was written has followed."""
 
 import asyncio
+from functools import partial
 
+from datastore.blocks import Blocks
 from datastore.changes import Changes
+from datastore.entries import Entries
 from datastore.follows import Follows
 from datastore.mongo import Mongo
+from datastore.retweets import Retweets
 from datastore.tweets import Tweets
+from datastore.users import Users
 from realtime import keys
 from realtime.connect import Client
 from realtime.fanout import Fanout
 from realtime.handlers import Rooms
-from realtime.relay import Relay, Waits
+from realtime.relay import Relay, Waits, raise_event
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
 from realtime.top_tweets import TopTweets
+from realtime.top_users import TopUsers
 from realtime.worker import Worker, handled_beats
 
 # How often `settle` looks.
@@ -23,19 +29,18 @@ _LOOK_SECONDS = 0.005
 class Pipeline:
     """From a committed write to Redis. `redis` is a client that waits (realtime.connect.for_workers)."""
 
-    def __init__(self, mongo: Mongo, redis: Client, partitions: int, waits: Waits, bounds: Bounds) -> None:
-        scripts = Scripts(redis)
-        follows, tweets = Follows(mongo), Tweets(mongo)
-        timelines = Timelines(scripts, follows, tweets, bounds)
-        top_tweets = TopTweets(scripts, tweets)
-        rooms = Rooms(follows, tweets, timelines, Fanout(scripts, bounds), top_tweets)
+    def __init__(
+        self, mongo: Mongo, redis: Client, partitions: int, waits: Waits, bounds: Bounds, top_user_threshold: int
+    ) -> None:
+        rooms = open_rooms(mongo, redis, partitions, bounds, top_user_threshold)
         self.changes = Changes(mongo)
+        self.top_users = rooms.top_users
         self._redis = redis
         self._partitions = partitions
 
         async def forget() -> None:
-            await timelines.forget_all()
-            await top_tweets.drop()
+            await rooms.timelines.forget_all()
+            await rooms.top_tweets.drop()
 
         self._relay = Relay(self.changes, redis, partitions, waits, forget)
         self._worker = Worker(redis, rooms, partitions, waits)
@@ -49,6 +54,26 @@ class Pipeline:
                 tasks.create_task(self._worker.run())
         finally:
             await asyncio.shield(self._worker.close())
+
+
+def open_rooms(mongo: Mongo, redis: Client, partitions: int, bounds: Bounds, top_user_threshold: int) -> Rooms:
+    """What handlers work with, over open clients."""
+    scripts = Scripts(redis)
+    users, follows, tweets, retweets = Users(mongo), Follows(mongo), Tweets(mongo), Retweets(mongo)
+    entries = Entries(tweets, retweets)
+    timelines = Timelines(scripts, follows, entries, bounds)
+    return Rooms(
+        users=users,
+        follows=follows,
+        tweets=tweets,
+        retweets=retweets,
+        blocks=Blocks(mongo),
+        timelines=timelines,
+        fanout=Fanout(scripts, bounds),
+        top_tweets=TopTweets(scripts, tweets),
+        top_users=TopUsers(scripts, users, follows, entries, timelines, top_user_threshold),
+        raise_event=partial(raise_event, redis, partitions),
+    )
 
 
 async def settle(changes: Changes, redis: Client, partitions: int) -> None:

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from redis.exceptions import ResponseError
@@ -212,6 +213,12 @@ async def ensure_group(redis: Client, stream: str) -> None:
     except ResponseError as error:
         if "BUSYGROUP" not in str(error):
             raise
+
+
+async def raise_event(redis: Client, partitions: int, event: Event) -> None:
+    """Put an event on the queue behind what is there: for handlers, never for requests."""
+    fields: dict[Any, Any] = {**encode(event)}
+    await redis.xadd(keys.events(event.bucket % partitions), fields)
 
 
 def encode(event: Event) -> dict[str, Arg]:

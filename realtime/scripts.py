@@ -11,8 +11,7 @@ from redis.exceptions import NoScriptError
 from realtime.connect import Client
 
 _FOLDER = Path(__file__).parent / "lua"
-_NAMES = ("append", "deliver", "merge", "page", "build_begin", "build_finish", "resume", "spend", "hold",
-          "top_rank", "top_begin", "top_fill", "top_page")  # fmt: skip
+_NAMES = tuple(sorted(path.stem for path in _FOLDER.glob("*.lua") if path.stem != "common"))
 Arg = str | int | float
 
 

@@ -6,18 +6,19 @@ A page is a pure function of MongoDB now; Redis remembers its newest part. A mis
 
 import asyncio
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, islice
 
 import structlog
 
+from datastore.entries import Entries
 from datastore.follows import Follows
 from datastore.ids import MAX_ID
-from datastore.tweets import Tweets
 from realtime import keys
 from realtime.connect import RedisError
-from realtime.scripts import Scripts, fresh_token
+from realtime.scripts import Arg, Scripts, fresh_token
 
 log = structlog.get_logger()
 
@@ -31,6 +32,11 @@ INACTIVE_DAYS = 7
 PRESENCE_SECONDS = 900
 # As many events as a timeline has entries: a reader further behind is better served by a page.
 EVENTS_KEPT = 200
+# Merges of up to 200 entries sent together: some 10,000 entries, a few milliseconds of Redis.
+MERGES_PER_PIPELINE = 50
+
+# The keys of a set, of its presence and of its stream.
+Names = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,13 @@ class Bounds:
 @dataclass(frozen=True, slots=True)
 class Skeleton:
     """Entry ids of one page, newest first, each once. `more`: there are older ones. `token`: the live position read
-    at the same moment, empty if none was asked for or Redis did not serve."""
+    before anything else, "own/top", empty if none was asked for or Redis did not serve. `pulled`: the top users whose
+    recent entries were merged in."""
 
     entry_ids: list[int]
     more: bool
     token: str
+    pulled: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,35 +80,60 @@ _NOTHING = _Kept([], MAX_ID, "")
 class Timelines:
     """The timelines of all readers."""
 
-    def __init__(self, scripts: Scripts, follows: Follows, tweets: Tweets, bounds: Bounds) -> None:
+    def __init__(self, scripts: Scripts, follows: Follows, entries: Entries, bounds: Bounds) -> None:
         self._scripts = scripts
         self._follows = follows
-        self._tweets = tweets
-        self._bounds = bounds
-        self._building: dict[int, asyncio.Task[bool]] = {}
+        self._entries = entries
+        self.bounds = bounds
+        self._building: dict[str, asyncio.Task[bool]] = {}
 
     async def page(self, reader_id: int, first: int, before: int | None = None, live: bool = False) -> Skeleton:
         """Entry ids for one page; `before` is exclusive, None starts at the newest.
 
-        One Redis round trip beside one to MongoDB for the reader's own newest entries, so that they see their own
-        tweet however far behind the workers are; two more to MongoDB where the page reaches below the floor (three
-        and more above 200 followees). A miss rebuilds first. With `live` the reader becomes present.
+        The order of reading is what keeps a page whole while an author changes roads: the live position (with `live`
+        only: the reader becomes present), then whom the reader follows by pulling, then the sets. Beside them the
+        reader's own newest entries from MongoDB, so that they see their own tweet however far behind the workers are.
+        Two round trips, one more with `live`, one more for followed top users; two more to MongoDB where the page
+        reaches below a floor (three and more above 200 followees). A miss rebuilds first.
         """
         count = first + 1
-        kept, own = await asyncio.gather(
-            self._kept(reader_id, count, before, live), self._tweets.entry_ids([reader_id], count, before)
+        token = await self._live_token(reader_id) if live else ""
+        # Redis has just been seen to be away: one wait for it is enough for one page.
+        away = token is None
+        own, pulled = await asyncio.gather(
+            self._entries.newest([reader_id], count, before), self._follows.top_followee_ids(reader_id)
         )
-        older: list[int] = []
-        if len(kept.entry_ids) < count and kept.floor > 0:
-            below = kept.floor + 1 if before is None else min(before, kept.floor + 1)
-            older = await self._from_truth(reader_id, count - len(kept.entry_ids), below)
-        entry_ids = _union(count, kept.entry_ids, older, own)
-        return Skeleton(entry_ids[:first], len(entry_ids) > first, kept.token)
+        sets = (
+            [_NOTHING]
+            if away
+            else await asyncio.gather(
+                self._kept(reader_id, count, before), *(self._recent(author, count, before) for author in pulled)
+            )
+        )
+        floor = max(kept.floor for kept in sets)
+        found = [[entry for entry in kept.entry_ids if entry > floor] for kept in sets]
+        entry_ids = _union(count, own, *found)
+        if len(_union(count, *found)) < count and floor > 0:
+            below = floor + 1 if before is None else min(before, floor + 1)
+            entry_ids = _union(count, entry_ids, await self._from_truth(reader_id, count, below))
+        return Skeleton(entry_ids[:first], len(entry_ids) > first, token or "", frozenset(pulled))
+
+    async def _live_token(self, reader_id: int) -> str | None:
+        """ "own/top"; empty if Redis cannot serve the timeline now, None if it does not answer."""
+        try:
+            own, top = await asyncio.gather(self.attach(reader_id), self.top_position())
+        except RedisError:
+            return None
+        return f"{own}/{top}" if own else ""
 
     async def attach(self, reader_id: int) -> str | None:
         """Make the reader present and give the position to read on from; None if Redis cannot serve now."""
         kept = await self._kept(reader_id, 0, None, live=True)
         return kept.token or None
+
+    async def top_position(self) -> str:
+        """The newest position in the stream that all readers of top users share."""
+        return str(await self._scripts.run("top_position", [keys.TOP_PRESENCE], fresh_token()))
 
     async def merge(self, reader_id: int, author_id: int) -> None:
         """Put an author's entries above the floor into a reader's timeline, and tell a present reader to resync.
@@ -108,21 +141,24 @@ class Timelines:
         Idempotent. Asks MongoDB for as many entries as a timeline keeps: what lies deeper is left out, and the floor
         says so.
         """
-        limit = self._bounds.kept_entries
-        entries = await self._tweets.entry_ids([author_id], limit)
+        limit = self.bounds.kept_entries
+        entries = await self._entries.newest([author_id], limit)
         cut = entries[-1] - 1 if len(entries) == limit else 0
         await self._scripts.run(
-            "merge",
-            self._keys(reader_id),
-            fresh_token(),
-            limit,
-            self._bounds.events_kept,
-            self._bounds.presence_ms,
-            keys.bucket(reader_id),
-            reader_id,
-            cut,
-            *entries,
+            "merge", self._keys(reader_id), *self._merge_args(reader_id, fresh_token(), cut, entries)
         )
+
+    async def fill(self, reader_ids: Iterable[int], entries: Sequence[int], cut: int) -> None:
+        """Put entries above the floor into many readers' timelines and tell nobody; the floors rise to `cut`, below
+        which entries of this kind were not looked for. Idempotent."""
+        for batch in _batches(reader_ids, MERGES_PER_PIPELINE):
+            calls = [(self._keys(reader), self._merge_args(reader, "", cut, entries)) for reader in batch]
+            await self._scripts.run_each("merge", calls)
+
+    def _merge_args(self, reader_id: int, nonce: str, cut: int, entries: Sequence[int]) -> list[Arg]:
+        bounds = self.bounds
+        tag = keys.bucket(reader_id)
+        return [nonce, bounds.kept_entries, bounds.events_kept, bounds.presence_ms, tag, reader_id, cut, *entries]
 
     async def drop(self, reader_ids: Iterable[int]) -> None:
         """Keep these readers' timelines no longer: the next read rebuilds them, and open subscriptions resync."""
@@ -133,7 +169,7 @@ class Timelines:
     async def forget_all(self) -> None:
         """Keep nobody's timeline any longer. Walks the keys in steps, so that Redis is never held up."""
         batch: list[str] = []
-        for pattern in ("tl:*", "on:*", "ev:*"):
+        for pattern in keys.REBUILT_ON_READ:
             async for name in self._scripts.redis.scan_iter(pattern, count=1000):
                 batch.append(name)
                 if len(batch) == 1000:
@@ -144,49 +180,57 @@ class Timelines:
 
     async def rebuild(self, reader_id: int) -> bool:
         """Build a timeline that is not kept, once however many ask in this process. False: another process builds."""
-        task = self._building.get(reader_id)
+        return await self._build_once(self._keys(reader_id), lambda count: self._from_truth(reader_id, count, None))
+
+    async def _build_once(self, names: Names, read: Callable[[int], Awaitable[list[int]]]) -> bool:
+        task = self._building.get(names[0])
         if task is None:
-            task = self._building[reader_id] = asyncio.create_task(self._rebuild(reader_id))
-            task.add_done_callback(lambda _: self._building.pop(reader_id, None))
+            task = self._building[names[0]] = asyncio.create_task(self._build(names, read))
+            task.add_done_callback(lambda _: self._building.pop(names[0], None))
         # Shielded: a reader who goes away must not end the build for the others who wait.
         return await asyncio.shield(task)
 
-    async def _rebuild(self, reader_id: int) -> bool:
+    async def _build(self, names: Names, read: Callable[[int], Awaitable[list[int]]]) -> bool:
         token = fresh_token()
-        state = await self._scripts.run("build_begin", self._keys(reader_id)[:1], token, self._bounds.build_lease_ms)
+        state = await self._scripts.run("build_begin", names[:1], token, self.bounds.build_lease_ms)
         if state != "begun":
             return bool(state == "served")
         # Read only now: what is written from here on is also pushed into the set.
-        limit = self._bounds.kept_entries
-        entries = await self._from_truth(reader_id, limit, None)
+        limit = self.bounds.kept_entries
+        entries = await read(limit)
         cut = entries[-1] - 1 if len(entries) == limit else 0
-        head = (token, limit, self._bounds.inactive_ms, cut)
-        return bool(await self._scripts.run("build_finish", self._keys(reader_id), *head, *entries))
+        head = (token, limit, self.bounds.inactive_ms, cut)
+        return bool(await self._scripts.run("build_finish", names, *head, *entries))
 
-    async def _kept(self, reader_id: int, count: int, before: int | None, live: bool) -> _Kept:
-        """What Redis serves; rebuilds a missing timeline. Knows nothing while Redis is away or another builds."""
+    async def _kept(self, reader_id: int, count: int, before: int | None, live: bool = False) -> _Kept:
+        """What Redis serves of a reader's timeline; rebuilds it if it is missing."""
+        return await self._served(self._keys(reader_id), count, before, live, lambda: self.rebuild(reader_id))
+
+    async def _recent(self, author_id: int, count: int, before: int | None) -> _Kept:
+        """What Redis serves of a top user's recent entries; rebuilds them if they are missing."""
+        name = keys.recent(author_id)
+        # A recent list has no live state of its own: the last two names are never written.
+        names = (name, f"{name}:on", f"{name}:ev")
+        build = partial(self._build_once, names, lambda limit: self._entries.newest([author_id], limit))
+        return await self._served(names, count, before, False, build)
+
+    async def _served(
+        self, names: Names, count: int, before: int | None, live: bool, build: Callable[[], Awaitable[bool]]
+    ) -> _Kept:
+        """Knows nothing while Redis is away or another process builds."""
         try:
-            kept = await self._read(reader_id, count, before, live)
-            if kept is None and await self.rebuild(reader_id):
-                kept = await self._read(reader_id, count, before, live)
+            kept = await self._read(names, count, before, live)
+            if kept is None and await build():
+                kept = await self._read(names, count, before, live)
             return kept or _NOTHING
         except RedisError as error:
-            log.warning("timeline.unserved", reader=reader_id, error=type(error).__name__)
+            log.warning("timeline.unserved", key=names[0], error=type(error).__name__)
             return _NOTHING
 
-    async def _read(self, reader_id: int, count: int, before: int | None, live: bool) -> _Kept | None:
+    async def _read(self, names: Names, count: int, before: int | None, live: bool) -> _Kept | None:
         start = "+inf" if before is None else f"({before}"
-        bounds = self._bounds
-        state, *rest = await self._scripts.run(
-            "page",
-            self._keys(reader_id),
-            start,
-            count,
-            int(live),
-            fresh_token(),
-            bounds.presence_ms,
-            bounds.inactive_ms,
-        )
+        ends = (self.bounds.presence_ms, self.bounds.inactive_ms)
+        state, *rest = await self._scripts.run("page", names, start, count, int(live), fresh_token(), *ends)
         if state != "served":
             return None
         floor, token, entries = rest
@@ -194,7 +238,7 @@ class Timelines:
 
     async def _from_truth(self, reader_id: int, count: int, before: int | None) -> list[int]:
         followees = await self._follows.followee_ids(reader_id)
-        return await self._tweets.entry_ids([*followees, reader_id], count, before)
+        return await self._entries.newest([*followees, reader_id], count, before)
 
     def _keys(self, reader_id: int) -> tuple[str, str, str]:
         return keys.timeline(reader_id), keys.presence(reader_id), keys.reader_stream(reader_id)
@@ -203,3 +247,9 @@ class Timelines:
 def _union(count: int, *lists: Sequence[int]) -> list[int]:
     """The `count` highest of some descending lists, each once."""
     return [entry for entry, _ in islice(groupby(heapq.merge(*lists, reverse=True)), count)]
+
+
+def _batches(values: Iterable[int], size: int) -> Iterator[list[int]]:
+    left = iter(values)
+    while batch := list(islice(left, size)):
+        yield batch

@@ -61,8 +61,9 @@ class Worker:
 
     async def close(self) -> None:
         """Give the share back at once, so that the others need not wait for the leases."""
-        for partition in self._held:
-            await self._redis.delete(keys.lease(partition))
+        for name in map(keys.lease, self._held):
+            if await self._redis.get(name) == self._name:
+                await self._redis.delete(name)
         await self._redis.zrem(keys.WORKERS, self._name)
 
     async def _keep_share(self) -> None:

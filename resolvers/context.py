@@ -6,10 +6,13 @@ from typing import Any
 
 import strawberry
 
+from datastore.blocks import Blocks
+from datastore.entries import Entries
 from datastore.errors import RequestError
 from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.mongo import Mongo
+from datastore.retweets import Retweets
 from datastore.sessions import Sessions
 from datastore.tweets import Tweets
 from datastore.users import Users
@@ -32,6 +35,8 @@ class Services:
     tweets: Tweets
     follows: Follows
     likes: Likes
+    retweets: Retweets
+    blocks: Blocks
     timelines: Timelines
     top_tweets: TopTweets
     hub: Hub
@@ -41,7 +46,7 @@ class Services:
 
     def loaders(self) -> Loaders:
         """A fresh set."""
-        return Loaders(self.users, self.tweets, self.follows, self.likes)
+        return Loaders(self.users, self.tweets, self.follows, self.likes, self.retweets, self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +65,19 @@ class Options:
 def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Options) -> Services:
     """The rooms over open clients: `redis` gives up soon, `live_redis` waits. The hub still has to be run."""
     scripts = Scripts(redis)
-    follows, tweets = Follows(mongo), Tweets(mongo)
-    timelines = Timelines(scripts, follows, tweets, options.bounds)
+    follows, tweets, retweets = Follows(mongo), Tweets(mongo), Retweets(mongo)
+    timelines = Timelines(scripts, follows, Entries(tweets, retweets), options.bounds)
     return Services(
         users=Users(mongo),
         sessions=Sessions(mongo, options.refresh_token),
         tweets=tweets,
         follows=follows,
         likes=Likes(mongo),
+        retweets=retweets,
+        blocks=Blocks(mongo),
         timelines=timelines,
         top_tweets=TopTweets(scripts, tweets),
-        hub=Hub(live_redis, redis, timelines, options.bounds.presence_ms, options.sweep_seconds),
+        hub=Hub(live_redis, redis, timelines, follows, options.bounds.presence_ms, options.sweep_seconds),
         limits=Limits(scripts, options.rate_limits),
         credentials=Credentials(options.secret_key, options.access_token),
         text_limit=options.text_limit,

@@ -9,16 +9,22 @@ from datastore.records import Edge, Key, Page, User
 from realtime.limits import Action
 from resolvers import guards
 from resolvers.context import Context, Info
-from resolvers.paging import keyset_page
+from resolvers.paging import joined, keyset_page
+from resolvers.regard import blocked, not_blocked, regards_of
 
 
 async def follow(info: Info, author_id: int) -> User:
-    """Follow somebody; a success if it was so already. Raises NOT_FOUND, SELF_ACTION."""
+    """Follow somebody; a success if it was so already. Raises NOT_FOUND, SELF_ACTION, BLOCKED."""
     context = info.context
     viewer_id = guards.viewer(context)
     await guards.spend(context, Action.FOLLOW)
     await existing(context, author_id)
+    await not_blocked(context, author_id, "userId")
     await context.services.follows.add(viewer_id, author_id, context.now_ms())
+    # A block made meanwhile either sees this follow and ends it, or is seen here: none outlives a block.
+    if (await regards_of(context, [author_id]))[0].apart:
+        await context.services.follows.remove(viewer_id, author_id)
+        raise blocked("userId")
     return await existing(context, author_id)
 
 
@@ -73,8 +79,6 @@ async def people(
     first: int | None,
     after: Key | None,
 ) -> Page[User]:
-    """A page of users from edges of user ids; one who vanished meanwhile is left out."""
+    """A page of users from edges of user ids."""
     page = await keyset_page(read, first, after)
-    users = await context.services.users.get_many([edge.node for edge in page.edges])
-    edges = [Edge(edge.kind, edge.key, user, edge.since) for edge, user in zip(page.edges, users, strict=True) if user]
-    return Page(edges, page.has_next, page.has_previous)
+    return joined(page, await context.services.users.get_many([edge.node for edge in page.edges]))

@@ -5,15 +5,15 @@ from realtime.limits import Action
 from resolvers import guards
 from resolvers.context import Info
 from resolvers.follows import people
-from resolvers.tweets import existing
+from resolvers.tweets import existing, open_to
 
 
 async def like(info: Info, tweet_id: int) -> Tweet:
-    """Like a tweet; a success if it was so already. The tweet comes back with its new count. Raises NOT_FOUND."""
+    """Like a tweet; a success if it was so already. Gives it with its new count. Raises NOT_FOUND, BLOCKED."""
     context = info.context
     viewer_id = guards.viewer(context)
     await guards.spend(context, Action.LIKE)
-    await existing(context, tweet_id)
+    await open_to(context, tweet_id)
     await context.services.likes.add(viewer_id, tweet_id, context.now_ms())
     return await existing(context, tweet_id)
 

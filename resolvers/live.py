@@ -38,4 +38,5 @@ async def _event(
         return TweetRemoved(numbered.token, numbered.entry_id, numbered.tweet_id)
     hydrated = await hydrate(context, viewer_id, [numbered.entry_id], wanted)
     kept = visible(viewer_id, [numbered.entry_id], hydrated)
-    return TweetAdded(numbered.token, present(viewer_id, kept, hydrated)[0]) if kept else None
+    pulled = [numbered.author_id] if numbered.author_id else []
+    return TweetAdded(numbered.token, present(viewer_id, kept, hydrated, pulled)[0]) if kept else None

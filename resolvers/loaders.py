@@ -6,12 +6,15 @@ from typing import Any, Generic, TypeVar
 
 from aiodataloader import DataLoader
 
+from datastore.blocks import Blocks
 from datastore.follows import Follows
 from datastore.likes import Likes
-from datastore.records import Tweet, User
+from datastore.records import Regard, Tweet, User
+from datastore.retweets import Retweets
 from datastore.tweets import Tweets
 from datastore.users import Users
 
+NEUTRAL = Regard(blocks=False, mutes=False, blocked_by=False)
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Batch = Callable[[list[K]], Coroutine[Any, Any, Sequence[V]]]
@@ -58,16 +61,30 @@ def _contained(batch: Batch[K, V]) -> Callable[[list[K]], Coroutine[Any, Any, li
 class Loaders:
     """One loader per kind of record. Edge loaders answer whether a pair exists."""
 
-    def __init__(self, users: Users, tweets: Tweets, follows: Follows, likes: Likes) -> None:
+    def __init__(
+        self, users: Users, tweets: Tweets, follows: Follows, likes: Likes, retweets: Retweets, blocks: Blocks
+    ) -> None:
         self.users: Loader[int, User | None] = Loader(users.get_many)
         self.tweets: Loader[int, Tweet | None] = Loader(tweets.get_many)
         self.follows: Loader[tuple[int, int], bool] = Loader(_membership(follows.existing))
         self.likes: Loader[tuple[int, int], bool] = Loader(_membership(likes.existing))
+        self.retweets: Loader[tuple[int, int], bool] = Loader(_membership(retweets.existing))
+        self.regards: Loader[tuple[int, int], Regard] = Loader(_regards(blocks))
 
 
 def _membership(existing: Callable[[list[K]], Coroutine[Any, Any, set[K]]]) -> Batch[K, bool]:
     async def load(keys: list[K]) -> list[bool]:
         found = await existing(keys)
         return [key in found for key in keys]
+
+    return load
+
+
+def _regards(blocks: Blocks) -> Batch[tuple[int, int], Regard]:
+    async def load(keys: list[tuple[int, int]]) -> list[Regard]:
+        # One viewer an operation, so one round trip.
+        viewer_id = keys[0][0]
+        found = await blocks.regards(viewer_id, [other for _, other in keys])
+        return [found.get(other, NEUTRAL) for _, other in keys]
 
     return load

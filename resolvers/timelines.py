@@ -1,12 +1,17 @@
 """Home timelines: skeleton > hydrate > filter > present, the same four steps for a page and for a live event."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from datastore.records import HomeEdge, HomeTimeline, Key, TimelineSource, Tweet
+from datastore import ids
+from datastore.ids import Kind
+from datastore.likes import Likes
+from datastore.records import HomeEdge, HomeTimeline, Key, Regard, TimelineSource, Tweet
+from datastore.retweets import Retweets
 from resolvers import guards, selection
 from resolvers.context import Context, Info
+from resolvers.loaders import Loader
 from resolvers.paging import one
 
 # A page whose entries are filtered away asks for more, so often; then it is short and has a next page.
@@ -15,10 +20,18 @@ ROUNDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Hydrated:
-    """The tweets of some entries, and whom of the people concerned the viewer follows."""
+    """The tweets that some entries show, who passed on those that are retweets, whom of the people concerned the viewer
+    follows, and how they regard each other."""
 
     tweets: dict[int, Tweet]
+    retweeters: dict[int, int]
     followed: set[int]
+    regards: dict[int, Regard]
+
+    def hides(self, user_id: int) -> bool:
+        """Whether the viewer is not shown what this person writes or passes on."""
+        regard = self.regards.get(user_id)
+        return regard is not None and (regard.apart or regard.mutes)
 
 
 async def home(info: Info, first: int | None, after: Key | None) -> HomeTimeline:
@@ -37,7 +50,7 @@ async def home(info: Info, first: int | None, after: Key | None) -> HomeTimeline
         skeleton = await context.services.timelines.page(viewer_id, size - len(edges), before, live)
         hydrated = await hydrate(context, viewer_id, skeleton.entry_ids, wanted)
         kept = visible(viewer_id, skeleton.entry_ids, hydrated)
-        edges += present(viewer_id, kept, hydrated)
+        edges += present(viewer_id, kept, hydrated, skeleton.pulled)
         token, more = skeleton.token or token, skeleton.more
         before = skeleton.entry_ids[-1] if skeleton.entry_ids else before
         if not more or len(edges) == size:
@@ -46,33 +59,46 @@ async def home(info: Info, first: int | None, after: Key | None) -> HomeTimeline
 
 
 async def hydrate(context: Context, viewer_id: int, entry_ids: Sequence[int], wanted: Collection[str] = ()) -> Hydrated:
-    """Everything the page shows, read in two steps of MongoDB queries whatever its size: the tweets, then side by
-    side the follows that the filter needs (read last, so that an unfollow acts at once) and what was selected."""
+    """Everything the page shows, in a number of MongoDB queries that does not grow with it: the retweets if there are
+    any, the tweets, then side by side the follows that the filter needs (read last, so that an unfollow acts at once)
+    and what was selected."""
     loaders, services = context.loaders, context.services
-    found = await services.tweets.get_many(entry_ids)
-    tweets = {tweet.id: tweet for tweet in found if tweet}
-    people = {tweet.author_id for tweet in tweets.values()}
-    answered = {tweet.reply_author_id for tweet in tweets.values() if tweet.reply_author_id is not None}
-    followed, _, _ = await asyncio.gather(
+    retweets = await services.retweets.get_many([entry for entry in entry_ids if ids.kind(entry) is Kind.RETWEET])
+    shown = {entry: entry for entry in entry_ids if ids.kind(entry) is Kind.TWEET}
+    shown |= {retweet.id: retweet.tweet_id for retweet in retweets}
+    found = {tweet.id: tweet for tweet in await services.tweets.get_many(list({*shown.values()})) if tweet}
+    retweeters = {retweet.id: retweet.author_id for retweet in retweets}
+    authors = {tweet.author_id for tweet in found.values()}
+    answered = {tweet.reply_author_id for tweet in found.values() if tweet.reply_author_id is not None}
+    people = {*authors, *retweeters.values()}
+    followed, regards, _, _, _ = await asyncio.gather(
         services.follows.existing((viewer_id, person) for person in people | answered),
-        _read_authors(context, people) if "author" in wanted else _nothing(),
-        _read_likes(context, viewer_id, tweets) if "viewerHasLiked" in wanted else _nothing(),
+        services.blocks.regards(viewer_id, people),
+        _read_people(context, people) if "author" in wanted or "retweetedBy" in wanted else _nothing(),
+        _read_edges(loaders.likes, services.likes, viewer_id, found) if "viewerHasLiked" in wanted else _nothing(),
+        _read_edges(loaders.retweets, services.retweets, viewer_id, found)
+        if "viewerHasRetweeted" in wanted
+        else _nothing(),
     )
-    for tweet in tweets.values():
+    for tweet in found.values():
         loaders.tweets.ready(tweet.id, tweet)
-    return Hydrated(tweets, {author for _, author in followed})
+    tweets = {entry: found[tweet_id] for entry, tweet_id in shown.items() if tweet_id in found}
+    return Hydrated(tweets, retweeters, {author for _, author in followed}, regards)
 
 
-async def _read_authors(context: Context, user_ids: Collection[int]) -> None:
+async def _read_people(context: Context, user_ids: Collection[int]) -> None:
     keys = list(user_ids)
     for key, user in zip(keys, await context.services.users.get_many(keys), strict=True):
         context.loaders.users.ready(key, user)
 
 
-async def _read_likes(context: Context, viewer_id: int, tweet_ids: Collection[int]) -> None:
-    liked = await context.services.likes.existing((viewer_id, tweet_id) for tweet_id in tweet_ids)
-    for tweet_id in tweet_ids:
-        context.loaders.likes.ready((viewer_id, tweet_id), (viewer_id, tweet_id) in liked)
+async def _read_edges(
+    loader: Loader[tuple[int, int], bool], edges: Likes | Retweets, viewer_id: int, tweet_ids: Iterable[int]
+) -> None:
+    pairs = [(viewer_id, tweet_id) for tweet_id in tweet_ids]
+    existing = await edges.existing(pairs)
+    for pair in pairs:
+        loader.ready(pair, pair in existing)
 
 
 async def _nothing() -> None:
@@ -80,15 +106,20 @@ async def _nothing() -> None:
 
 
 def visible(viewer_id: int, entry_ids: Sequence[int], hydrated: Hydrated) -> list[int]:
-    """The entries the viewer may see now, in order: not deleted, the author still followed, the reply rule met."""
-    return [
-        entry
-        for entry in entry_ids
-        if (tweet := hydrated.tweets.get(entry)) and _shows(viewer_id, tweet, hydrated.followed)
-    ]
+    """The entries the viewer may see now, in order: not deleted, from somebody still followed, nobody hidden by a block
+    or a mute, the rules of replies and retweets met."""
+    return [entry for entry in entry_ids if entry in hydrated.tweets and _shows(viewer_id, entry, hydrated)]
 
 
-def _shows(viewer_id: int, tweet: Tweet, followed: set[int]) -> bool:
+def _shows(viewer_id: int, entry: int, hydrated: Hydrated) -> bool:
+    tweet, followed = hydrated.tweets[entry], hydrated.followed
+    retweeter = hydrated.retweeters.get(entry)
+    if hydrated.hides(tweet.author_id) or (retweeter is not None and hydrated.hides(retweeter)):
+        return False
+    if retweeter is not None:
+        # Who follows the author has the tweet already; two followed people's retweets of a stranger may both appear.
+        known = tweet.author_id == viewer_id or tweet.author_id in followed
+        return not known and (retweeter == viewer_id or retweeter in followed)
     if tweet.author_id == viewer_id:
         return True
     if tweet.author_id not in followed:
@@ -97,11 +128,17 @@ def _shows(viewer_id: int, tweet: Tweet, followed: set[int]) -> bool:
     return tweet.reply_author_id in (None, tweet.author_id, viewer_id) or tweet.reply_author_id in followed
 
 
-def present(viewer_id: int, entry_ids: Sequence[int], hydrated: Hydrated) -> list[HomeEdge]:
-    """The edges of these entries, in order."""
-    return [_edge(viewer_id, entry, hydrated.tweets[entry]) for entry in entry_ids]
+def present(
+    viewer_id: int, entry_ids: Sequence[int], hydrated: Hydrated, pulled: Collection[int] = ()
+) -> list[HomeEdge]:
+    """The edges of these entries, in order; `pulled` are the top users among their authors."""
+    return [_edge(viewer_id, entry, hydrated, pulled) for entry in entry_ids]
 
 
-def _edge(viewer_id: int, entry_id: int, tweet: Tweet) -> HomeEdge:
-    source = TimelineSource.SELF if tweet.author_id == viewer_id else TimelineSource.FOLLOWING
-    return HomeEdge(entry_id, tweet, source)
+def _edge(viewer_id: int, entry: int, hydrated: Hydrated, pulled: Collection[int]) -> HomeEdge:
+    tweet, retweeter = hydrated.tweets[entry], hydrated.retweeters.get(entry)
+    if retweeter is not None:
+        return HomeEdge(entry, tweet, TimelineSource.RETWEET, retweeter)
+    if tweet.author_id == viewer_id:
+        return HomeEdge(entry, tweet, TimelineSource.SELF)
+    return HomeEdge(entry, tweet, TimelineSource.TOP_USER if tweet.author_id in pulled else TimelineSource.FOLLOWING)

@@ -20,6 +20,7 @@ from realtime import keys
 from realtime.top_tweets import Position, Ranked
 from resolvers import guards, selection
 from resolvers.context import Context, Info
+from resolvers.regard import regards_of
 
 # A page whose tweets are filtered away asks for more, so often; then it is short and has a next page.
 ROUNDS = 10
@@ -73,8 +74,11 @@ async def hydrate(context: Context, rows: Sequence[Ranked]) -> dict[int, Tweet]:
 
 
 async def visible(context: Context, tweets: Sequence[Tweet]) -> Sequence[Tweet]:
-    """Those that the viewer may see. Deleted ones are gone already; the one place for what else hides a tweet."""
-    return tweets
+    """Those that the viewer may see: nobody's from whom they are apart or whom they mute. Deleted ones are gone
+    already. The one place for what hides a tweet here."""
+    authors = list({tweet.author_id for tweet in tweets})
+    regards = dict(zip(authors, await regards_of(context, authors), strict=True))
+    return [tweet for tweet in tweets if not (regards[tweet.author_id].apart or regards[tweet.author_id].mutes)]
 
 
 def present(window: TopWindow, row: Ranked, tweet: Tweet) -> Edge[TopTweet]:

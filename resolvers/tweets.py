@@ -7,24 +7,30 @@ from strawberry import Parent
 
 from datastore import rules
 from datastore.errors import DomainError, ErrorCode, bad_input
-from datastore.records import CursorKind, Edge, Key, Page, Tweet, User
+from datastore.records import CursorKind, Edge, Key, Page, Tweet, User, UserTweetFilter
 from realtime.limits import Action
 from resolvers import guards
 from resolvers.context import Context, Info
-from resolvers.paging import keyset_page, one
+from resolvers.paging import joined, keyset_page, one
+from resolvers.regard import not_blocked, readable, readable_page
 
 
 async def post(info: Info, text: str, in_reply_to: int | None, idempotency_key: str | None) -> Tweet:
-    """A new tweet of the viewer's. Raises TEXT_*, NOT_FOUND for the answered tweet, IDEMPOTENCY_CONFLICT."""
+    """A new tweet of the viewer's. Raises TEXT_*, NOT_FOUND or BLOCKED for the answered tweet, IDEMPOTENCY_CONFLICT."""
     context = info.context
     author_id = guards.viewer(context)
     text = rules.tweet_text(text, context.services.text_limit)
     if idempotency_key is not None and not 1 <= len(idempotency_key.encode()) <= rules.IDEMPOTENCY_KEY_LIMIT:
         raise bad_input(f"An idempotencyKey has 1 to {rules.IDEMPOTENCY_KEY_LIMIT} bytes.")
+    if idempotency_key is not None:
+        # Before all else: the retry of an accepted call is no new one, whatever has become of what it answered.
+        made = await context.services.tweets.made_with(author_id, idempotency_key, text, in_reply_to)
+        if made:
+            return made
     # Side by side: how many follow the author now stays with the tweet.
     author, _ = await asyncio.gather(context.services.users.get(author_id), guards.spend(context, Action.TWEET))
     followers = author.follower_count if author else 0
-    answered = await existing(context, in_reply_to, "inReplyTo") if in_reply_to is not None else None
+    answered = await open_to(context, in_reply_to, "inReplyTo") if in_reply_to is not None else None
     return await context.services.tweets.add(
         author_id, text, context.now_ms(), answered, idempotency_key, author_followers=followers
     )
@@ -44,14 +50,26 @@ async def existing(context: Context, tweet_id: int, field: str = "tweetId") -> T
     return tweet
 
 
+async def open_to(context: Context, tweet_id: int, field: str = "tweetId") -> Tweet:
+    """The tweet, if the viewer may act on it. Raises NOT_FOUND, BLOCKED."""
+    tweet = await existing(context, tweet_id, field)
+    await not_blocked(context, tweet.author_id, field)
+    return tweet
+
+
+async def by_id(info: Info, tweet_id: int) -> Tweet | None:
+    """A tweet, None if there is none, it was deleted, or its author and the viewer are apart."""
+    return await readable(info.context, await info.context.loaders.tweets.get(tweet_id))
+
+
 def author(tweet: Parent[Tweet], info: Info) -> User | None | Awaitable[User | None]:
     """Who wrote it: at once where the parent read them already."""
     return info.context.loaders.users.load(tweet.author_id)
 
 
-def in_reply_to(tweet: Parent[Tweet], info: Info) -> Tweet | None | Awaitable[Tweet | None]:
-    """The answered tweet, None if it answers none or that one is gone."""
-    return info.context.loaders.tweets.load(tweet.in_reply_to_id) if tweet.in_reply_to_id is not None else None
+async def in_reply_to(tweet: Parent[Tweet], info: Info) -> Tweet | None:
+    """The answered tweet, None if it answers none, that one is gone, or a block hides it."""
+    return await by_id(info, tweet.in_reply_to_id) if tweet.in_reply_to_id is not None else None
 
 
 def viewer_has_liked(tweet: Parent[Tweet], info: Info) -> bool | Awaitable[bool]:
@@ -60,12 +78,47 @@ def viewer_has_liked(tweet: Parent[Tweet], info: Info) -> bool | Awaitable[bool]
     return info.context.loaders.likes.load((viewer_id, tweet.id)) if viewer_id is not None else False
 
 
-async def of_user(user: User, info: Info, first: int | None, after: Key | None) -> Page[Tweet]:
-    """A user's tweets that are not replies, newest first."""
+async def of_user(user: User, info: Info, first: int | None, after: Key | None, only: UserTweetFilter) -> Page[Tweet]:
+    """A user's tweets or retweets, newest first; retweets stand at the time of retweeting."""
+    if only is UserTweetFilter.RETWEETS:
+        return await _retweets_of_user(user, info, first, after)
     tweets = info.context.services.tweets
 
     async def read(count: int, key: Key | None) -> list[Edge[Tweet]]:
-        found = await tweets.by_author(user.id, count, one(key))
+        found = await tweets.by_author(user.id, count, one(key), only is UserTweetFilter.TWEETS_AND_REPLIES)
         return [Edge(CursorKind.USER_TWEETS, (tweet.id,), tweet) for tweet in found]
 
-    return await keyset_page(read, first, after)
+    return await readable_page(info.context, await keyset_page(read, first, after), muted_too=False)
+
+
+async def _retweets_of_user(user: User, info: Info, first: int | None, after: Key | None) -> Page[Tweet]:
+    retweets = info.context.services.retweets
+
+    async def read(count: int, key: Key | None) -> list[Edge[int]]:
+        found = await retweets.of_user(user.id, count, one(key))
+        return [Edge(CursorKind.USER_TWEETS, (row.id,), row.tweet_id) for row in found]
+
+    return await _of_ids(info.context, await keyset_page(read, first, after))
+
+
+async def replies(tweet: Tweet, info: Info, first: int | None, after: Key | None) -> Page[Tweet]:
+    """The tweets that answer this one, newest first."""
+    tweets = info.context.services.tweets
+
+    async def read(count: int, key: Key | None) -> list[Edge[Tweet]]:
+        found = await tweets.replies_to(tweet.id, count, one(key))
+        return [Edge(CursorKind.REPLIES, (reply.id,), reply) for reply in found]
+
+    return await readable_page(info.context, await keyset_page(read, first, after), muted_too=True)
+
+
+async def liked_by(user: User, info: Info, first: int | None, after: Key | None) -> Page[Tweet]:
+    """What a user likes, newest like first."""
+    likes = info.context.services.likes
+    page = await keyset_page(lambda count, key: likes.liked(user.id, count, key), first, after)
+    return await _of_ids(info.context, page)
+
+
+async def _of_ids(context: Context, page: Page[int]) -> Page[Tweet]:
+    tweets = joined(page, await context.services.tweets.get_many([edge.node for edge in page.edges]))
+    return await readable_page(context, tweets, muted_too=False)

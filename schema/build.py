@@ -1,23 +1,24 @@
 """The schema, built from its parts, with the limits that hold before any resolver runs."""
 
+from contextlib import suppress
 from typing import Any
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, OperationDefinitionNode
 from strawberry.extensions import (
-    MaxAliasesLimiter,
+    AddValidationRules,
     MaxTokensLimiter,
     ParserCache,
-    QueryDepthLimiter,
     SchemaExtension,
     ValidationCache,
 )
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
+from strawberry.types.graphql import OperationType
 
 from resolvers.context import Context
 from schema.errors import FieldError, TextTooLong, render
-from schema.limits import ALIASES, CACHED_DOCUMENTS, DEPTH, TOKENS
+from schema.limits import CACHED_DOCUMENTS, TOKENS, StaticLimits
 from schema.mutation import Mutation
 from schema.query import Query
 from schema.subscription import Subscription
@@ -33,11 +34,40 @@ class Refusal(SchemaExtension):
         yield
 
 
+class Parsed(ParserCache):
+    """The cache; what does not parse is left to Strawberry, which fails it where every transport expects it."""
+
+    def on_parse(self) -> Any:
+        context = self.execution_context
+        with suppress(GraphQLError):
+            context.graphql_document = self.cached_parse_document(context.query, **context.parse_options)
+        yield
+
+
+class OneOperation(SchemaExtension):
+    """Of several operations one has to be named."""
+
+    def on_validate(self) -> Any:
+        context = self.execution_context
+        document = context.graphql_document
+        operations = (
+            [one for one in document.definitions if isinstance(one, OperationDefinitionNode)] if document else []
+        )
+        if len(operations) > 1 and context._provided_operation_name is None:
+            context.pre_execution_errors = [GraphQLError("Which operation? Give its operationName.")]
+        yield
+
+
 class PerchSchema(strawberry.Schema):
     """Strawberry's schema with Perch's errors: every path of an error leads through here."""
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         errors[:] = [render(error) for error in errors]
+
+    async def execute(self, *args: Any, allowed_operation_types: Any = None, **kwargs: Any) -> Any:
+        """An operation over HTTP, which carries no subscription."""
+        allowed = set(allowed_operation_types or OperationType) - {OperationType.SUBSCRIPTION}
+        return await super().execute(*args, allowed_operation_types=allowed, **kwargs)
 
     async def stream(self, *args: Any, context_value: Any = None, **kwargs: Any) -> Any:
         """An operation of a socket. The socket has one context; each operation gets its own, with its own loaders."""
@@ -54,10 +84,10 @@ def build() -> PerchSchema:
         extensions=[
             Refusal,
             lambda: MaxTokensLimiter(TOKENS),
-            lambda: MaxAliasesLimiter(ALIASES),
-            lambda: QueryDepthLimiter(DEPTH),
-            lambda: ParserCache(CACHED_DOCUMENTS),
+            lambda: AddValidationRules([StaticLimits]),
+            lambda: Parsed(CACHED_DOCUMENTS),
             lambda: ValidationCache(CACHED_DOCUMENTS),
+            OneOperation,
         ],
         config=StrawberryConfig(disable_field_suggestions=True),
     )

@@ -1,11 +1,14 @@
 """Cursors: opaque positions in a list, typed by the list."""
 
 import base64
+import re
 
 from datastore.errors import bad_input
 from datastore.records import CursorKind, Key
 from schema.globalid import is_number, unpack
 
+# Two tokens of realtime.scripts.fresh_token, each perhaps with a place behind a dot; or nothing.
+_POSITION = re.compile(r"([0-9a-f]{1,32}(\.[0-9a-z]{1,8})?/[0-9a-f]{1,32}(\.[0-9a-z]{1,8})?)?")
 # How many integers a position in each list has.
 _PARTS = {
     CursorKind.HOME: 1,
@@ -14,6 +17,11 @@ _PARTS = {
     CursorKind.FOLLOWING: 2,
     CursorKind.LIKERS: 2,
     CursorKind.TOP_TWEETS: 6,
+    CursorKind.USER_LIKES: 2,
+    CursorKind.RETWEETERS: 1,
+    CursorKind.REPLIES: 1,
+    CursorKind.BLOCKED: 2,
+    CursorKind.MUTED: 2,
 }
 
 
@@ -37,17 +45,16 @@ def decode(kind: CursorKind, cursor: str | None) -> Key | None:
 
 
 def encode_live(token: str) -> str:
-    """The live cursor: a position in the reader's own event stream, and room for one in the top users' stream."""
-    return _pack(f"{CursorKind.LIVE}:{token}.")
+    """The live cursor: "own/top", the positions in the reader's own stream and in the one of top users."""
+    return _pack(f"{CursorKind.LIVE}:{token}")
 
 
 def decode_live(cursor: str | None) -> str | None:
-    """The token in the reader's stream, empty for a page that had none; None for no cursor. Raises BAD_USER_INPUT."""
+    """The position, empty for a page that had none; None for no cursor. Raises BAD_USER_INPUT."""
     if not isinstance(cursor, str):  # null, or not given
         return None
-    kind, _, text = unpack(cursor).partition(":")
-    token, dot, top = text.rpartition(".")
-    if kind != CursorKind.LIVE or not dot or top or len(token) > 64 or not all(c.isalnum() or c == "." for c in token):
+    kind, colon, token = unpack(cursor).partition(":")
+    if kind != CursorKind.LIVE or not colon or not _POSITION.fullmatch(token) or encode_live(token) != cursor:
         raise bad_input("This is not a live cursor.")
     return token
 

@@ -55,7 +55,23 @@ _source = records.TimelineSource
 TimelineSource = _described(
     records.TimelineSource,
     "Why an entry is in the home timeline.",
-    {_source.FOLLOWING: "The viewer follows its author.", _source.SELF: "The viewer wrote it."},
+    {
+        _source.FOLLOWING: "The viewer follows its author.",
+        _source.RETWEET: "Somebody the viewer follows, or the viewer, retweeted it: see retweetedBy.",
+        _source.TOP_USER: "The viewer follows its author, a top user.",
+        _source.SELF: "The viewer wrote it.",
+    },
+)
+
+_filter = records.UserTweetFilter
+UserTweetFilter = _described(
+    records.UserTweetFilter,
+    "Which of a user's tweets a list holds.",
+    {
+        _filter.TWEETS: "Their own tweets that answer none.",
+        _filter.TWEETS_AND_REPLIES: "All their own tweets.",
+        _filter.RETWEETS: "Tweets that they retweeted, in the order of retweeting.",
+    },
 )
 
 _reason = records.ResyncReason
@@ -66,6 +82,6 @@ ResyncReason = _described(
         _reason.WINDOW_EXCEEDED: "Something happened below the part of the timeline that is kept live.",
         _reason.STATE_LOST: "The position is unknown: it is too old, or live state was lost.",
         _reason.SLOW_CONSUMER: "The client fell too far behind.",
-        _reason.FOLLOWS_CHANGED: "Whom the viewer follows has changed.",
+        _reason.FOLLOWS_CHANGED: "Whom the viewer follows, blocks or mutes has changed.",
     },
 )

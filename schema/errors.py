@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import strawberry
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
+from strawberry.exceptions import MissingQueryError
+from strawberry.schema.exceptions import CannotGetOperationTypeError
 
 from datastore import errors
 from schema.enums import ErrorCode
@@ -73,8 +75,17 @@ def _explain(error: GraphQLError) -> tuple[str, str, dict[str, object]]:
         return "GRAPHQL_PARSE_FAILED", error.message, {}
     if cause is None or isinstance(cause, GraphQLError):
         # Raised by graphql-core itself: by validation if nothing ran, else by coercing an argument or a variable.
-        ran = error.path is not None or error.message.startswith("Variable ")
+        ran = error.path is not None or (
+            error.message.startswith("Variable '$") and " has invalid value" in error.message
+        )
         return ("BAD_USER_INPUT" if ran else "GRAPHQL_VALIDATION_FAILED"), error.message, {}
+    if isinstance(cause, MissingQueryError):
+        return "BAD_USER_INPUT", "There is no query.", {}
+    if isinstance(cause, CannotGetOperationTypeError):
+        return "BAD_USER_INPUT", cause.as_http_error_reason(), {}
+    if error.path is None and error.nodes and isinstance(cause, ValueError):
+        # graphql-core reads literals while it validates: int() refuses more than 4,300 digits.
+        return "GRAPHQL_VALIDATION_FAILED", "A literal cannot be read.", {}
     request_id = secrets.token_hex(8)
     log.error("request.failed", request_id=request_id, path=error.path, exc_info=cause)
     return "INTERNAL_SERVER_ERROR", "Something broke on our side.", {"requestId": request_id}

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import UNSET, argument
 
-from resolvers import accounts, follows, likes, tweets
+from datastore.records import Hiding
+from resolvers import accounts, blocks, follows, likes, retweets, tweets
 from resolvers.context import Info
 from schema import globalid
 from schema.errors import UserError, answered
@@ -58,6 +59,10 @@ class TweetInput:
 @strawberry.input(description="A user to act on.")
 class UserInput:
     user_id: strawberry.ID = strawberry.field(description="Their global id.")
+
+
+WhichTweet = Annotated[TweetInput, argument(description="Which tweet.")]
+WhichUser = Annotated[UserInput, argument(description="Which user.")]
 
 
 @strawberry.type(description="What one acts with after a log-in.")
@@ -168,36 +173,52 @@ class Mutation:
         return await answered(PostTweetPayload, call, "tweet")
 
     @strawberry.mutation(description="Delete an own tweet: it leaves every timeline and list.")
-    async def delete_tweet(
-        self, info: Info, input: Annotated[TweetInput, argument(description="Which tweet.")]
-    ) -> DeleteTweetPayload:
+    async def delete_tweet(self, info: Info, input: WhichTweet) -> DeleteTweetPayload:
         payload = await answered(DeleteTweetPayload, tweets.delete(info, _tweet(input)))
         payload.deleted_tweet_id = None if payload.errors else input.tweet_id
         return payload
 
     @strawberry.mutation(description="Like a tweet.")
-    async def like_tweet(
-        self, info: Info, input: Annotated[TweetInput, argument(description="Which tweet.")]
-    ) -> TweetPayload:
+    async def like_tweet(self, info: Info, input: WhichTweet) -> TweetPayload:
         return await answered(TweetPayload, likes.like(info, _tweet(input)), "tweet")
 
     @strawberry.mutation(description="Take a like back.")
-    async def unlike_tweet(
-        self, info: Info, input: Annotated[TweetInput, argument(description="Which tweet.")]
-    ) -> TweetPayload:
+    async def unlike_tweet(self, info: Info, input: WhichTweet) -> TweetPayload:
         return await answered(TweetPayload, likes.unlike(info, _tweet(input)), "tweet")
 
+    @strawberry.mutation(description="Pass a tweet on to one's followers.")
+    async def retweet(self, info: Info, input: WhichTweet) -> TweetPayload:
+        return await answered(TweetPayload, retweets.retweet(info, _tweet(input)), "tweet")
+
+    @strawberry.mutation(description="Take a retweet back.")
+    async def undo_retweet(self, info: Info, input: WhichTweet) -> TweetPayload:
+        return await answered(TweetPayload, retweets.undo(info, _tweet(input)), "tweet")
+
     @strawberry.mutation(description="Follow somebody: their recent tweets join the home timeline.")
-    async def follow_user(
-        self, info: Info, input: Annotated[UserInput, argument(description="Which user.")]
-    ) -> UserPayload:
+    async def follow_user(self, info: Info, input: WhichUser) -> UserPayload:
         return await answered(UserPayload, follows.follow(info, _user(input)), "user")
 
     @strawberry.mutation(description="Stop following: their tweets are gone from the home timeline at once.")
-    async def unfollow_user(
-        self, info: Info, input: Annotated[UserInput, argument(description="Which user.")]
-    ) -> UserPayload:
+    async def unfollow_user(self, info: Info, input: WhichUser) -> UserPayload:
         return await answered(UserPayload, follows.unfollow(info, _user(input)), "user")
+
+    @strawberry.mutation(description="Block somebody: both follows end for good, and neither sees the other's tweets.")
+    async def block_user(self, info: Info, input: WhichUser) -> UserPayload:
+        return await answered(UserPayload, blocks.hide(info, _user(input), Hiding.BLOCK), "user")
+
+    @strawberry.mutation(description="End a block. The follows it ended stay ended.")
+    async def unblock_user(self, info: Info, input: WhichUser) -> UserPayload:
+        return await answered(UserPayload, blocks.show(info, _user(input), Hiding.BLOCK), "user")
+
+    @strawberry.mutation(
+        description="Mute somebody: their tweets leave the viewer's timeline and lists; they are not told."
+    )
+    async def mute_user(self, info: Info, input: WhichUser) -> UserPayload:
+        return await answered(UserPayload, blocks.hide(info, _user(input), Hiding.MUTE), "user")
+
+    @strawberry.mutation(description="End a mute.")
+    async def unmute_user(self, info: Info, input: WhichUser) -> UserPayload:
+        return await answered(UserPayload, blocks.show(info, _user(input), Hiding.MUTE), "user")
 
 
 def _tweet(input: TweetInput) -> int:

@@ -8,7 +8,7 @@ from strawberry import UNSET
 
 from datastore.errors import bad_input
 from datastore.records import CursorKind
-from resolvers import accounts, timelines, top_tweets
+from resolvers import accounts, timelines, top_tweets, tweets
 from resolvers.context import Info
 from schema import cursors, globalid
 from schema.enums import TopWindow
@@ -25,7 +25,7 @@ async def _node(info: Info, global_id: str) -> object | None:
     if type_name == "User":
         return await info.context.loaders.users.get(id_)
     if type_name == "Tweet":
-        return await info.context.loaders.tweets.get(id_)
+        return await tweets.by_id(info, id_)
     raise bad_input("This is not an id of Perch.")
 
 
@@ -56,11 +56,11 @@ class Query:
     ) -> User | None:
         return await accounts.user(info, username)
 
-    @strawberry.field(description="A tweet; null when there is none or it was deleted.")
+    @strawberry.field(description="A tweet; null when there is none, it was deleted, or a block hides it.")
     async def tweet(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="A tweet's global id.")]
     ) -> Tweet | None:
-        return await info.context.loaders.tweets.get(globalid.of_type(id, "Tweet"))
+        return await tweets.by_id(info, globalid.of_type(id, "Tweet"))
 
     @strawberry.field(description="The viewer's own tweets and those of the people they follow, newest first.")
     async def home_timeline(self, info: Info, first: First = 20, after: After = UNSET) -> HomeTimelineConnection:

@@ -7,13 +7,13 @@ from strawberry import Parent
 
 from datastore import records
 from datastore.records import CursorKind
-from resolvers import top_tweets
+from resolvers import retweets, top_tweets
 from resolvers.context import Info
 from schema import cursors, globalid
 from schema.enums import ResyncReason, TimelineSource
 from schema.top_tweets import TopTweet
 from schema.tweets import Tweet
-from schema.users import First, PageInfo
+from schema.users import First, PageInfo, User
 
 
 def _home_cursor(entry_id: int) -> str:
@@ -24,6 +24,9 @@ def _home_cursor(entry_id: int) -> str:
 class HomeTimelineEdge:
     node: Tweet = strawberry.field(description="The tweet it shows.")
     source: TimelineSource = strawberry.field(description="Why it is here.")
+    retweeted_by: User | None = strawberry.field(
+        resolver=retweets.retweeted_by, description="The followed user whose retweet brought it here."
+    )
 
     @strawberry.field(description="Its position, for `after`, and its name in live events.")
     def cursor(parent: Parent[records.HomeEdge]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from cross_web import HTTPException
+from cross_web import HTTPException, StarletteRequestAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -40,6 +40,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
 
     _expiry: asyncio.Task[None] | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._endings: set[asyncio.Task[None]] = set()
+
     async def handle_message(self, message: Any) -> None:
         if not _well_formed(message):
             await self.handle_invalid_message("Malformed message")
@@ -64,11 +68,39 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             self._expiry.cancel()
             with suppress(asyncio.CancelledError):
                 await self._expiry
+        await asyncio.gather(*(_end(operation.task) for operation in self.operations.values() if operation.task))
+        self.operations.clear()
         await super().shutdown()
+
+    async def cleanup_operation(self, operation_id: str) -> None:
+        operation = self.operations.pop(operation_id, None)
+        if operation and operation.task:
+            # Nothing more is sent under this id, even if the operation takes its time to end.
+            operation.completed = True
+            ending = asyncio.create_task(_end(operation.task))
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
+
+    async def handle_subscribe(self, message: Any) -> None:
+        free = message["id"] in self.operations or len(self.operations) < limits.SUBSCRIPTIONS_PER_SOCKET
+        if free or not self.connection_acknowledged:
+            await super().handle_subscribe(message)
+            return
+        error = {"message": "Too many operations on this socket.", "extensions": {"code": "RATE_LIMITED"}}
+        refused: Any = {"id": message["id"], "type": "error", "payload": [error]}
+        await self.send_message(refused)
 
     @staticmethod
     def _get_pre_execution_close_reason(error: object) -> None:
         return None
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    """Cancel until it has ended. Once is not enough: redis-py uses asyncio.wait_for, which on Python 3.11 loses a
+    cancellation that comes in the same tick as its answer."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)
 
 
 def _well_formed(message: Any) -> bool:
@@ -93,6 +125,7 @@ class Endpoint(GraphQL[Context, None]):
     """/graphql: queries by GET or POST, mutations by POST, anything over a socket, GraphiQL for a browser."""
 
     graphql_transport_ws_handler_class = SocketHandler
+    request_adapter_class = property(lambda self: AnyCase)  # type: ignore[assignment]
     websocket_adapter_class = TextFrames  # type: ignore[assignment]
 
     def __init__(self, schema: PerchSchema, services: Services, ide: Path | None, origins: list[str]) -> None:
@@ -112,7 +145,7 @@ class Endpoint(GraphQL[Context, None]):
             await super().__call__(scope, receive, send)
             return
         try:
-            response = await self.run(Request(scope, receive))
+            response = await self.run(Request(scope, _bounded(receive)))
         except HTTPException as error:
             response = refusal(error.status_code, error.reason)
         await response(scope, receive, send)
@@ -156,6 +189,30 @@ class Endpoint(GraphQL[Context, None]):
         return parsed
 
 
+def _bounded(receive: Receive) -> Receive:
+    """At most BODY_BYTES of a body, whatever its header says. Raises 413."""
+    size = 0
+
+    async def bounded() -> Any:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > limits.BODY_BYTES:
+            raise HTTPException(413, f"A body has at most {limits.BODY_BYTES} bytes.")
+        return message
+
+    return bounded
+
+
+class AnyCase(StarletteRequestAdapter):
+    """A media type is read in any case."""
+
+    @property
+    def content_type(self) -> str | None:
+        found = super().content_type
+        return found.lower() if found else found
+
+
 def refusal(status: int, message: str) -> Response:
     """A request that is no operation: a GraphQL error without data."""
     body = {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]}
@@ -166,7 +223,7 @@ def routes(schema: PerchSchema, services: Services, ide: Path | None, origins: l
     """The endpoint over HTTP and websocket, and the IDE's files where there is an IDE."""
     endpoint = Endpoint(schema, services, ide, origins)
     found: list[BaseRoute] = [
-        Route("/graphql", endpoint, methods=["GET", "POST", "OPTIONS", "HEAD"], max_body_size=limits.BODY_BYTES),
+        Route("/graphql", endpoint, methods=["GET", "POST", "OPTIONS", "HEAD"]),
         WebSocketRoute("/graphql", endpoint),
     ]
     return found + (graphiql.routes(ide) if ide else [])

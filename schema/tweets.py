@@ -1,13 +1,14 @@
 """Tweets and their connection."""
 
 from datetime import datetime
+from typing import Annotated
 
 import strawberry
 from strawberry import UNSET, Parent
 
 from datastore import records
 from datastore.records import CursorKind
-from resolvers import likes, tweets
+from resolvers import likes, retweets, tweets
 from resolvers.context import Info
 from schema import cursors, globalid
 from schema.users import After, First, Node, PageInfo, User, UserConnection, edge_cursor, page_info
@@ -34,6 +35,24 @@ class Tweet(Node):
     viewer_has_liked: bool = strawberry.field(
         resolver=tweets.viewer_has_liked, description="Whether the viewer likes it; false for nobody."
     )
+
+    viewer_has_retweeted: bool = strawberry.field(
+        resolver=retweets.viewer_has_retweeted, description="Whether the viewer retweeted it; false for nobody."
+    )
+
+    @strawberry.field(description="The tweets that answer it, newest first.")
+    async def replies(
+        parent: Parent[records.Tweet], info: Info, first: First = 20, after: After = UNSET
+    ) -> Annotated["TweetConnection", strawberry.lazy("schema.tweets")]:
+        key = cursors.decode(CursorKind.REPLIES, after)
+        return await tweets.replies(parent, info, first, key)
+
+    @strawberry.field(description="Who retweeted it, newest retweet first.")
+    async def retweeters(
+        parent: Parent[records.Tweet], info: Info, first: First = 20, after: After = UNSET
+    ) -> UserConnection:
+        key = cursors.decode(CursorKind.RETWEETERS, after)
+        return await retweets.retweeters(parent, info, first, key)
 
     @strawberry.field(description="Who likes it, newest like first.")
     async def likers(

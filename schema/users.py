@@ -7,10 +7,11 @@ import strawberry
 from strawberry import UNSET, Parent
 
 from datastore import records
-from datastore.records import CursorKind
-from resolvers import follows, tweets
+from datastore.records import CursorKind, Hiding
+from resolvers import blocks, follows, tweets
 from resolvers.context import Info
 from schema import cursors, globalid
+from schema.enums import UserTweetFilter
 
 After = Annotated[str | None, strawberry.argument(description="An edge's cursor: the page starts behind it.")]
 First = Annotated[int | None, strawberry.argument(description="How many, 1 to 100.")]
@@ -27,12 +28,13 @@ def edge_cursor() -> Any:
 
 
 def _page_info(page: Parent[records.Page[Any]]) -> "PageInfo":
-    ends = [cursors.encode(edge.kind, edge.key) for edge in page.edges]
+    ends = [(edge.kind, edge.key) for edge in page.edges]
+    end = page.end or (ends[-1] if ends else None)
     return PageInfo(
         has_next_page=page.has_next,
         has_previous_page=page.has_previous,
-        start_cursor=ends[0] if ends else None,
-        end_cursor=ends[-1] if ends else None,
+        start_cursor=cursors.encode(*ends[0]) if ends else None,
+        end_cursor=cursors.encode(*end) if end else None,
     )
 
 
@@ -78,12 +80,30 @@ class User(Node):
         resolver=follows.is_following_viewer, description="Whether they follow the viewer; false for nobody."
     )
 
-    @strawberry.field(description="Their tweets that are not replies, newest first.")
+    viewer_has_blocked: bool = strawberry.field(
+        resolver=blocks.viewer_has_blocked, description="Whether the viewer blocks them; false for nobody."
+    )
+    viewer_has_muted: bool = strawberry.field(
+        resolver=blocks.viewer_has_muted, description="Whether the viewer mutes them; false for nobody."
+    )
+
+    @strawberry.field(description="Their tweets or retweets, newest first.")
     async def tweets(
-        parent: Parent[records.User], info: Info, first: First = 20, after: After = UNSET
+        parent: Parent[records.User],
+        info: Info,
+        first: First = 20,
+        after: After = UNSET,
+        filter: Annotated[UserTweetFilter, strawberry.argument(description="Which of them.")] = UserTweetFilter.TWEETS,
     ) -> TweetConnection:
         key = cursors.decode(CursorKind.USER_TWEETS, after)
-        return await tweets.of_user(parent, info, first, key)
+        return await tweets.of_user(parent, info, first, key, filter)
+
+    @strawberry.field(description="What they like, newest like first.")
+    async def likes(
+        parent: Parent[records.User], info: Info, first: First = 20, after: After = UNSET
+    ) -> TweetConnection:
+        key = cursors.decode(CursorKind.USER_LIKES, after)
+        return await tweets.liked_by(parent, info, first, key)
 
     @strawberry.field(description="Who follows them, newest follow first.")
     async def followers(
@@ -125,3 +145,17 @@ class Viewer:
     @strawberry.field(description="Only its owner sees it; empty for an imported account.")
     def email(parent: Parent[records.Account]) -> str:
         return parent.email or ""
+
+    @strawberry.field(description="Whom the viewer blocks, newest first.")
+    async def blocked_users(
+        parent: Parent[records.Account], info: Info, first: First = 20, after: After = UNSET
+    ) -> UserConnection:
+        key = cursors.decode(CursorKind.BLOCKED, after)
+        return await blocks.hidden_people(parent, info, Hiding.BLOCK, first, key)
+
+    @strawberry.field(description="Whom the viewer mutes, newest first.")
+    async def muted_users(
+        parent: Parent[records.Account], info: Info, first: First = 20, after: After = UNSET
+    ) -> UserConnection:
+        key = cursors.decode(CursorKind.MUTED, after)
+        return await blocks.hidden_people(parent, info, Hiding.MUTE, first, key)

@@ -35,6 +35,7 @@ def settings(urls: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         data_dir=tmp_path_factory.mktemp("data"),
         secret_key=SecretStr("a secret for tests, long enough to sign with"),
         rate_limits=False,
+        top_user_threshold=8,
         lease_seconds=1,
         sweep_seconds=0.2,
         log_level="WARNING",

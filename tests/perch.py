@@ -79,18 +79,19 @@ class Person:
         return tweet
 
     async def delete(self, tweet_id: str) -> None:
-        await self._verb("deleteTweet", {"tweetId": tweet_id})
+        await self.verb("deleteTweet", {"tweetId": tweet_id})
 
     async def like(self, tweet_id: str) -> None:
-        await self._verb("likeTweet", {"tweetId": tweet_id})
+        await self.verb("likeTweet", {"tweetId": tweet_id})
 
     async def follow(self, other: "Person") -> None:
-        await self._verb("followUser", {"userId": other.id})
+        await self.verb("followUser", {"userId": other.id})
 
     async def unfollow(self, other: "Person") -> None:
-        await self._verb("unfollowUser", {"userId": other.id})
+        await self.verb("unfollowUser", {"userId": other.id})
 
-    async def _verb(self, verb: str, target: dict[str, str]) -> None:
+    async def verb(self, verb: str, target: dict[str, str]) -> None:
+        """A mutation with a tweetId or a userId, which must succeed."""
         kind = "TweetInput" if "tweetId" in target else "UserInput"
         data = await self.do(
             f"mutation ($input: {kind}!) {{ {verb}(input: $input) {{ errors {{ code }} }} }}", input=target

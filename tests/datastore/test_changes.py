@@ -185,7 +185,7 @@ async def test_a_stored_token_resumes_right_behind_its_change(mongo: Mongo, chan
 
 
 async def test_an_idle_token_resumes_behind_everything_that_was_passed_over(mongo: Mongo, changes: Changes) -> None:
-    imported = new_doc(ids.new(NOW_MS, ANN), ANN, "old") | {"imported": True}
+    imported = new_doc(ids.new(NOW_MS + 9, ANN), ANN, "old") | {"imported": True}
     lease = await leased(changes, "a")
     async with changes.watch(lease) as reader:
         first = await Tweets(mongo).add(ANN, "one", NOW_MS)

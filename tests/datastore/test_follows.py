@@ -86,9 +86,7 @@ async def test_existing_tells_which_pairs_follow_and_in_which_direction(mongo: M
     assert await follows.existing(iter(())) == set()
 
 
-async def test_a_walk_meets_each_follower_once_and_nobody_elses(
-    mongo: Mongo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_walk_meets_each_follower_once_and_nobody_elses(mongo: Mongo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follows_module, "WALK_BATCH", 7)
     author = 1_000_000
     followers = random.Random(5).sample(range(0, 2**53, 2**45), 28)
@@ -110,7 +108,10 @@ async def test_pages_over_equal_times_lose_and_repeat_nobody(mongo: Mongo, times
     await mongo.follows.insert_many([{"_id": {"a": 4, "f": one}, "at": at} for one, at in pairs])
     expected = [one for one, at in sorted(pairs, key=lambda pair: (pair[1], pair[0]), reverse=True)]
     follows = Follows(mongo)
-    for read, owner, kind in ((follows.followers, 5, CursorKind.FOLLOWERS), (follows.following, 6, CursorKind.FOLLOWING)):
+    for read, owner, kind in (
+        (follows.followers, 5, CursorKind.FOLLOWERS),
+        (follows.following, 6, CursorKind.FOLLOWING),
+    ):
         for first in (1, 7, 40, 100):
             found: list[int] = []
             after: Key | None = None

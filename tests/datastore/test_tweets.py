@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from datastore import ids
+from datastore.entries import AUTHORS_PER_QUERY, Entries
 from datastore.errors import DomainError, ErrorCode
 from datastore.mongo import AutoReconnect, Doc, Mongo
 from datastore.records import Tweet
-from datastore.tweets import AUTHORS_PER_QUERY, Tweets, new_doc
+from datastore.retweets import Retweets
+from datastore.tweets import Tweets, new_doc
 from datastore.users import new_doc as new_user
 
 NOW_MS = 1_780_000_000_000
@@ -200,7 +202,7 @@ async def test_a_tombstone_has_no_text_and_is_in_no_list(mongo: Mongo, ann: int)
     await tweets.remove(ann, tweet.id)
     assert await tweets.get(tweet.id) is None
     assert await tweets.by_author(ann, 10, None) == []
-    assert await tweets.entry_ids([ann], 10) == []
+    assert await Entries(tweets, Retweets(mongo)).newest([ann], 10) == []
     assert await tweets.author_of(tweet.id) == ann
     assert await tweets.author_of(7) is None
     assert "secret" not in str(await mongo.tweets.find_one({"_id": tweet.id}))
@@ -249,7 +251,7 @@ def world(authors: int, count: int, seed: int) -> list[Doc]:
 async def test_entry_ids_are_those_that_reading_everything_would_find(mongo: Mongo) -> None:
     docs = world(3 * AUTHORS_PER_QUERY, 3000, seed=11)
     await mongo.tweets.insert_many(docs)
-    tweets, chance = Tweets(mongo), random.Random(12)
+    entries, chance = Entries(Tweets(mongo), Retweets(mongo)), random.Random(12)
     for people in (0, 1, 5, AUTHORS_PER_QUERY, AUTHORS_PER_QUERY + 1, 3 * AUTHORS_PER_QUERY):
         authors = chance.sample(range(3 * AUTHORS_PER_QUERY), people)
         wanted = set(authors)
@@ -259,14 +261,14 @@ async def test_entry_ids_are_those_that_reading_everything_would_find(mongo: Mon
             for above in (0, min(pivots)):
                 for first in (1, 33, 5000):
                     expected = [one for one in alive if above < one and (before is None or one < before)][:first]
-                    assert await tweets.entry_ids(authors, first, before, above) == expected
+                    assert await entries.newest(authors, first, before, above) == expected
 
 
 async def test_walking_entry_ids_page_by_page_gives_each_once(mongo: Mongo) -> None:
     docs = world(AUTHORS_PER_QUERY + 50, 600, seed=13)
     await mongo.tweets.insert_many(docs)
-    tweets, authors = Tweets(mongo), list(range(AUTHORS_PER_QUERY + 50))
+    entries, authors = Entries(Tweets(mongo), Retweets(mongo)), list(range(AUTHORS_PER_QUERY + 50))
     walked: list[int] = []
-    while page := await tweets.entry_ids(authors, 37, walked[-1] if walked else None):
+    while page := await entries.newest(authors, 37, walked[-1] if walked else None):
         walked += page
     assert walked == sorted((doc["_id"] for doc in docs if doc.get("alive")), reverse=True)

@@ -88,7 +88,7 @@ async def test_one_logs_in_by_name_or_address_whatever_the_case(mongo: Mongo) ->
 
 
 async def test_several_people_may_have_no_address(mongo: Mongo) -> None:
-    await mongo.users.insert_many([new_doc(name, name, NOW_MS) for name in ("ann", "bob")])
+    await mongo.users.insert_many([new_doc(name, name, at) for at, name in enumerate(("ann", "bob"), NOW_MS)])
     account = await Users(mongo).account_by_login("ann")
     assert account
     assert (account.email, account.password_hash) == (None, None)

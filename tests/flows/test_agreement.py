@@ -16,6 +16,7 @@ step = st.one_of(
     st.tuples(st.just("post"), author),
     st.tuples(st.just("post"), author),
     st.tuples(st.just("reply"), author),
+    st.tuples(st.sampled_from(["retweet", "undo"]), author),
     st.tuples(st.just("delete"), author),
     st.tuples(st.just("follow"), author),
     st.tuples(st.just("unfollow"), author),
@@ -64,11 +65,20 @@ class History:
         self.followed: set[int] = set()
         # (author or None for the reader, id, text, author answered), oldest first.
         self.tweets: list[tuple[int | None, str, str, int | None]] = []
+        # A tweet of somebody nobody follows; its retweets stand in `tweets` with its text and no author answered.
+        self.strangers: dict[str, Any] = {}
 
     async def run(self, what: str, who: int) -> None:
         author = self.authors[who]
-        if what in ("post", "reply"):
-            theirs = [tweet for tweet in self.tweets if tweet[0] is not None]
+        passed_on = (who, self.strangers["id"], self.strangers["text"], None)
+        if what in ("retweet", "undo"):
+            await author.verb("retweet" if what == "retweet" else "undoRetweet", {"tweetId": self.strangers["id"]})
+            if what == "undo" and passed_on in self.tweets:
+                self.tweets.remove(passed_on)
+            elif what == "retweet" and passed_on not in self.tweets:
+                self.tweets.append(passed_on)
+        elif what in ("post", "reply"):
+            theirs = [tweet for tweet in self.tweets if tweet[0] is not None and tweet[1] != self.strangers["id"]]
             answered = theirs[-1] if what == "reply" and theirs else None
             more = {"inReplyTo": answered[1]} if answered else {}
             tweet = await author.post(f"{len(self.tweets)} by {who}", **more)
@@ -77,7 +87,7 @@ class History:
             tweet = await self.reader.post(f"{len(self.tweets)} own")
             self.tweets.append((None, tweet["id"], tweet["text"], None))
         elif what == "delete":
-            own = [tweet for tweet in self.tweets if tweet[0] == who]
+            own = [tweet for tweet in self.tweets if tweet[0] == who and tweet != passed_on]
             if own:
                 await author.delete(own[0][1])
                 self.tweets.remove(own[0])
@@ -111,13 +121,14 @@ class History:
         ]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-@given(steps=st.lists(step, min_size=5, max_size=30))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=st.lists(step, min_size=5, max_size=35))
 async def test_a_live_client_and_a_fresh_page_agree_with_the_documents(
     perch: Perch, steps: list[tuple[str, int]]
 ) -> None:
-    reader, *authors = await perch.persons(1 + AUTHORS)
+    stranger, reader, *authors = await perch.persons(2 + AUTHORS)
     history = History(perch, reader, authors)
+    history.strangers = await stranger.post("from a stranger")
     client = LiveClient(reader)
     listening = asyncio.create_task(client.follow_events(await client.fetch()))
     try:

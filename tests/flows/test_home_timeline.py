@@ -138,8 +138,9 @@ async def test_a_page_costs_the_same_number_of_commands_for_5_and_100_edges(perc
         assert len((await reader.home(first))["edges"]) == first
         after = await served(perch)
         costs.append((after[0] - before[0], after[1] - before[1]))
-    # MongoDB: session, own entries, tweets, follows, authors, likes. Redis: the page script and five commands in it.
-    assert costs == [(6, 6), (6, 6)]
+    # MongoDB: session, own tweets, own retweets, top users, tweets, follows, blocks, authors, likes.
+    # Redis: three scripts, with the commands in them: own live position, that of top users, the page.
+    assert costs == [(9, 13), (9, 13)]
 
 
 async def served(perch: Perch) -> tuple[int, int]:

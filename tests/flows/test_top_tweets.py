@@ -85,7 +85,7 @@ async def test_likes_make_a_rank_and_unlikes_take_it(perch: Perch, crowd: list[P
     # Nobody follows them, and no time has passed to speak of.
     scores = [edge["node"]["score"] for edge in found["edges"]]
     assert scores == pytest.approx([36, 16], rel=0.001)
-    await crowd[2]._verb("unlikeTweet", {"tweetId": second})
+    await crowd[2].verb("unlikeTweet", {"tweetId": second})
     await perch.settle()
     assert await ranking(perch) == [first]
 
@@ -128,6 +128,40 @@ async def test_repliers_count_once_and_the_authors_own_doings_never(perch: Perch
     await crowd[2].delete(reply["id"])
     await perch.settle()
     assert await ranking(perch) == []
+
+
+async def test_a_retweet_counts_two_and_the_authors_own_none(perch: Perch, crowd: list[Person]) -> None:
+    author = crowd[0]
+    tweet = await popular(author, crowd[1:], 3)
+    await author.verb("retweet", {"tweetId": tweet})
+    await perch.settle()
+    assert await ranking(perch) == []
+    await crowd[1].verb("retweet", {"tweetId": tweet})
+    await perch.settle()
+    assert [edge["node"]["score"] for edge in (await page(perch))["edges"]] == pytest.approx([16], rel=0.001)
+    await crowd[1].verb("undoRetweet", {"tweetId": tweet})
+    await perch.settle()
+    assert await ranking(perch) == []
+
+
+async def test_blocks_and_mutes_hide_at_once(perch: Perch, crowd: list[Person]) -> None:
+    tweets = [await popular(crowd[number], crowd[3:], likes) for number, likes in enumerate((6, 5))]
+    await perch.settle()
+    query = "{ topTweets { nodes { rank tweet { id } } } homeTimeline { topTweets { rank tweet { id } } } }"
+    viewer = crowd[2]
+    for verb, person, other in (
+        ("muteUser", viewer, crowd[0]),
+        ("unmuteUser", viewer, crowd[0]),
+        ("blockUser", viewer, crowd[0]),
+        ("unblockUser", viewer, crowd[0]),
+        ("blockUser", crowd[0], viewer),
+    ):
+        await person.verb(verb, {"userId": other.id})
+        expected = tweets if verb.startswith("un") else tweets[1:]
+        found = await viewer.do(query)
+        for rows in (found["topTweets"]["nodes"], found["homeTimeline"]["topTweets"]):
+            assert [row["tweet"]["id"] for row in rows] == expected
+        assert await ranking(perch) == tweets
 
 
 async def test_a_deleted_tweet_is_gone_at_once(perch: Perch, crowd: list[Person]) -> None:
@@ -275,7 +309,7 @@ async def test_changes_are_told_at_most_twice_a_second(perch: Perch, crowd: list
         since, lists = time.monotonic(), 0
         for _ in range(6):
             await crowd[8].like(tweet)
-            await crowd[8]._verb("unlikeTweet", {"tweetId": tweet})
+            await crowd[8].verb("unlikeTweet", {"tweetId": tweet})
         await crowd[7].like(tweet)
         while await told(socket) != [(tweet, 6)]:
             lists += 1
@@ -305,7 +339,7 @@ async def test_a_subscriber_hears_of_changes_after_a_flush(perch: Perch, crowd: 
 async def test_the_channel_closes_with_its_last_subscriber(perch: Perch, crowd: list[Person]) -> None:
     async def channels(count: int) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while len([name for name in await _channels(perch) if name.startswith("live:{top}")]) != count:
+            while len([name for name in await _channels(perch) if name.startswith("live:{top}:")]) != count:
                 pass
 
     await channels(0)

@@ -1,7 +1,7 @@
 """The rooms below the front door: a database and a Redis of each test's own, with nothing running."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -15,12 +15,15 @@ from datastore.settings import Settings
 from datastore.tweets import Tweets
 from realtime.fanout import Fanout
 from realtime.handlers import Rooms
+from realtime.pipeline import open_rooms
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
 from realtime.top_tweets import TopBounds, TopTweets
 
 # A Redis of their own: the shared server of the front-door tests uses number 0.
 REDIS_NUMBER = 9
+PARTITIONS = 2
+TOP_USER_THRESHOLD = 5
 
 
 @dataclass
@@ -55,16 +58,23 @@ async def house(settings: Settings, tmp_path_factory: pytest.TempPathFactory) ->
     async with app.clients(own) as clients:
         await clients.mongo.ensure_indexes()
         await clients.redis.flushdb()
-        scripts = Scripts(clients.redis)
         bounds = Bounds(kept_entries=10, trim_at=14, build_lease_ms=300)
-        follows, tweets = Follows(clients.mongo), Tweets(clients.mongo)
-        timelines = Timelines(scripts, follows, tweets, bounds)
-        fanout = Fanout(scripts, bounds)
+        rooms = open_rooms(clients.mongo, clients.redis, PARTITIONS, bounds, TOP_USER_THRESHOLD)
         changes = Changes(clients.mongo)
         await changes.prepare()
         top_bounds = TopBounds(kept=20, trim_at=24, listed=10, snapshots=3, build_lease_ms=300)
-        top_tweets = TopTweets(scripts, tweets, top_bounds)
-        rooms = Rooms(follows, tweets, timelines, fanout, top_tweets)
-        yield House(clients, clients.redis, changes, follows, tweets, timelines, fanout, top_tweets, rooms)
+        top_tweets = TopTweets(Scripts(clients.redis), rooms.tweets, top_bounds)
+        rooms = replace(rooms, top_tweets=top_tweets)
+        yield House(
+            clients,
+            clients.redis,
+            changes,
+            rooms.follows,
+            rooms.tweets,
+            rooms.timelines,
+            rooms.fanout,
+            top_tweets,
+            rooms,
+        )
         await clients.redis.flushdb()
         await clients.mongo.client.drop_database(name)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-import realtime.worker as worker_module
 from datastore import ids
 from datastore.changes import Event, EventName
 from realtime import handlers, keys
@@ -15,9 +14,8 @@ from realtime.handlers import Rooms
 from realtime.pipeline import settle
 from realtime.relay import Relay, Waits, decode, encode
 from realtime.worker import DELIVERIES, Worker
-from tests.realtime.conftest import House
+from tests.realtime.conftest import PARTITIONS, House
 
-PARTITIONS = 2
 WAITS = Waits(lease=0.4, watermark=0.05, retry=0.02, claim_block=0.05)
 
 
@@ -155,22 +153,25 @@ async def test_handled_events_leave_the_stream(house: House, seen: list[Event]) 
 
 
 async def test_a_workers_unfinished_batch_is_finished_by_the_next(
-    house: House, seen: list[Event], monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (author,) = house.people(1)
+    seen: list[Event] = []
     reached = asyncio.Event()
 
     async def hang(rooms: Rooms, event: Event) -> None:
         reached.set()
         await asyncio.Event().wait()
 
-    noting = dict(worker_module.HANDLERS)
-    monkeypatch.setattr("realtime.worker.HANDLERS", noting | {EventName.TWEET_POSTED: hang})
+    async def note(rooms: Rooms, event: Event) -> None:
+        seen.append(event)
+
+    monkeypatch.setattr("realtime.worker.HANDLERS", dict(handlers.HANDLERS) | {EventName.TWEET_POSTED: hang})
     async with running(relay(house)):
         async with running(worker(house)):
             tweet = await house.tweet(author)
             await asyncio.wait_for(reached.wait(), 10)
-        monkeypatch.setattr("realtime.worker.HANDLERS", noting)
+        monkeypatch.setattr("realtime.worker.HANDLERS", dict(handlers.HANDLERS) | {EventName.TWEET_POSTED: note})
         async with running(worker(house)):
             await settled(house)
     assert [event.subject_id for event in seen] == [tweet.id]

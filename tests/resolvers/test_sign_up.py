@@ -113,7 +113,10 @@ async def test_the_username_is_no_password(perch: Perch) -> None:
 async def test_names_and_addresses_are_taken_whatever_their_case(perch: Perch, change: Any) -> None:
     given = fresh()
     await sign_up(perch, **given)
-    assert await refusal(perch, **fresh(username=change(given["username"]))) == ("USERNAME_TAKEN", ["input", "username"])
+    assert await refusal(perch, **fresh(username=change(given["username"]))) == (
+        "USERNAME_TAKEN",
+        ["input", "username"],
+    )
     assert await refusal(perch, **fresh(email=change(given["email"]))) == ("EMAIL_TAKEN", ["input", "email"])
     assert (await kept(perch, given["username"]))["email"] == given["email"]
 
@@ -176,7 +179,9 @@ async def test_nobody_sees_the_address_of_another(perch: Perch, pair: tuple[Pers
     seen = str(await bob.do(EVERYTHING, **variables))
     assert f"{ann.username}@perch.example" not in seen
     assert f"{bob.username}@perch.example" in seen
-    by_address = await bob.do("query ($name: String!) { user(username: $name) { id } }", name=f"{ann.username}@perch.example")
+    by_address = await bob.do(
+        "query ($name: String!) { user(username: $name) { id } }", name=f"{ann.username}@perch.example"
+    )
     assert by_address == {"user": None}
 
 
@@ -197,7 +202,11 @@ async def test_only_a_viewer_has_an_address_and_only_who_acts_is_a_viewer(perch:
     types = (await perch.ask(query)).data["__schema"]["types"]
     fields = [(type_["name"], field) for type_ in types for field in type_["fields"] or []]
     assert [owner for owner, field in fields if field["name"] == "email"] == ["Viewer"]
-    named = [owner for owner, field in fields if "Viewer" in (field["type"]["name"], (field["type"]["ofType"] or {}).get("name"))]
+    named = [
+        owner
+        for owner, field in fields
+        if "Viewer" in (field["type"]["name"], (field["type"]["ofType"] or {}).get("name"))
+    ]
     assert set(named) == {"Query", "SignUpPayload", "LogInPayload", "UserPayload"}
 
 

@@ -1,0 +1,60 @@
+"""Blocks and mutes: unique edges by which one person hides another. A block holds both ways, a mute one way."""
+
+from collections.abc import Iterable
+
+from datastore.errors import DomainError, ErrorCode
+from datastore.follows import edge_of, edges_query
+from datastore.mongo import DuplicateKeyError, Mongo
+from datastore.records import CursorKind, Edge, Hiding, Key, Regard
+
+_CURSORS = {Hiding.BLOCK: CursorKind.BLOCKED, Hiding.MUTE: CursorKind.MUTED}
+
+
+class Blocks:
+    """Who hides whom. An edge's _id is {o: owner, k: kind, t: target}, so that a delete names all three."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._blocks = mongo.blocks
+
+    async def add(self, owner_id: int, kind: Hiding, target_id: int, now_ms: int) -> bool:
+        """Hide somebody; False if it was so already. Raises SELF_ACTION."""
+        if owner_id == target_id:
+            raise DomainError(ErrorCode.SELF_ACTION, f"You cannot {kind} yourself.", ("input", "userId"))
+        try:
+            await self._blocks.insert_one({"_id": {"o": owner_id, "k": kind.value, "t": target_id}, "at": now_ms})
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def remove(self, owner_id: int, kind: Hiding, target_id: int) -> bool:
+        """Hide no longer; False if there was nothing to end."""
+        result = await self._blocks.delete_one({"_id": {"o": owner_id, "k": kind.value, "t": target_id}})
+        return bool(result.deleted_count)
+
+    async def regards(self, viewer_id: int, others: Iterable[int]) -> dict[int, Regard]:
+        """How the viewer and each of the others stand; those who hide nothing are left out.
+
+        One round trip, answered from the _id index alone.
+        """
+        keys = []
+        for other in others:
+            keys += [
+                {"o": viewer_id, "k": Hiding.BLOCK.value, "t": other},
+                {"o": viewer_id, "k": Hiding.MUTE.value, "t": other},
+                {"o": other, "k": Hiding.BLOCK.value, "t": viewer_id},
+            ]
+        found: dict[int, set[str]] = {}
+        async for doc in self._blocks.find({"_id": {"$in": keys}}, {"_id": 1}):
+            edge = doc["_id"]
+            own = edge["o"] == viewer_id
+            found.setdefault(edge["t"] if own else edge["o"], set()).add(edge["k"] if own else "blocked by")
+        return {
+            other: Regard(blocks="block" in how, mutes="mute" in how, blocked_by="blocked by" in how)
+            for other, how in found.items()
+        }
+
+    async def of_owner(self, owner_id: int, kind: Hiding, first: int, after: Key | None) -> list[Edge[int]]:
+        """Up to `first` edges of (hidden person, since), newest first; `after` is exclusive."""
+        query = edges_query("_id.o", owner_id, "_id.t", after) | {"_id.k": kind.value}
+        cursor = self._blocks.find(query, {"_id": 1, "at": 1}).sort([("at", -1), ("_id.t", -1)]).limit(first)
+        return [edge_of(doc, "t", _CURSORS[kind]) async for doc in cursor]

@@ -1,0 +1,38 @@
+"""Entries: what authors contribute to timelines, tweets and retweets in one order. Reads ids only."""
+
+import asyncio
+import heapq
+from collections.abc import Sequence
+from itertools import islice
+
+from datastore.mongo import Doc
+from datastore.retweets import Retweets
+from datastore.tweets import Tweets
+
+# MongoDB merges at most 200 index scans in order and sorts in memory above (internalQueryMaxScansToExplode).
+AUTHORS_PER_QUERY = 200
+
+
+class Entries:
+    """The union of tweets and retweets, by author."""
+
+    def __init__(self, tweets: Tweets, retweets: Retweets) -> None:
+        self._tweets = tweets
+        self._retweets = retweets
+
+    async def newest(
+        self, author_ids: Sequence[int], first: int, before: int | None = None, above: int = 0
+    ) -> list[int]:
+        """The newest `first` entry ids of these authors in (above, before), newest first.
+
+        Two queries side by side for each 200 authors, each answered by merging index scans, never by sorting in
+        memory.
+        """
+        bounds: Doc = {"$gt": above} if before is None else {"$gt": above, "$lt": before}
+        lists: list[list[int]] = []
+        for at in range(0, len(author_ids), AUTHORS_PER_QUERY):
+            chunk = author_ids[at : at + AUTHORS_PER_QUERY]
+            lists += await asyncio.gather(
+                self._tweets.newest(chunk, bounds, first), self._retweets.newest(chunk, bounds, first)
+            )
+        return list(islice(heapq.merge(*lists, reverse=True), first))

@@ -1,0 +1,105 @@
+"""Retweets: one document each, alive until undone; at most one alive for each pair of user and tweet."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import UTC, datetime
+
+from datastore import ids, popularity
+from datastore.mongo import Doc, DuplicateKeyError, Mongo, duplicate_field
+from datastore.records import Retweet, Tweet
+
+WALK_BATCH = 500
+
+_FIELDS: Doc = {"author": 1, "tweet": 1}
+
+
+class Retweets:
+    """Who passed on what. A retweet's id is its entry in timelines; undoing leaves a tombstone."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._retweets = mongo.retweets
+        self._tweets = mongo.tweets
+
+    async def add(self, author_id: int, tweet: Tweet, now_ms: int) -> bool:
+        """Retweet; False if it was so already. The counter moves only with a new retweet."""
+        while True:
+            retweet_id = ids.new(now_ms, author_id, ids.Kind.RETWEET)
+            doc = {"_id": retweet_id, "bucket": ids.bucket(retweet_id), "author": author_id, "tweet": tweet.id}
+            try:
+                await self._retweets.insert_one(doc | {"alive": True})
+                break
+            except DuplicateKeyError as error:
+                if duplicate_field(error) != "_id":
+                    return False
+                now_ms += 1
+        await self._count(author_id, tweet.id, 1)
+        return True
+
+    async def remove(self, author_id: int, tweet_id: int) -> bool:
+        """Undo; False if there was nothing to undo."""
+        change = {"$set": {"undone_at": datetime.now(UTC)}, "$unset": {"alive": ""}}
+        result = await self._retweets.update_one({"author": author_id, "tweet": tweet_id, "alive": True}, change)
+        if not result.modified_count:
+            return False
+        await self._count(author_id, tweet_id, -1)
+        return True
+
+    async def _count(self, author_id: int, tweet_id: int, by: int) -> None:
+        engagement = popularity.unless_author(author_id, popularity.RETWEET_WEIGHT * by)
+        await self._tweets.update_one({"_id": tweet_id}, popularity.move("retweets", by, engagement))
+
+    async def get_many(self, retweet_ids: Sequence[int]) -> list[Retweet]:
+        """Those of the retweets that are alive. One round trip, none for no ids."""
+        if not retweet_ids:
+            return []
+        cursor = self._retweets.find({"_id": {"$in": list(retweet_ids)}, "alive": True}, _FIELDS)
+        return [_retweet(doc) async for doc in cursor]
+
+    async def get(self, retweet_id: int) -> Retweet | None:
+        """One retweet that is alive."""
+        return next(iter(await self.get_many([retweet_id])), None)
+
+    async def any_state(self, retweet_id: int) -> Retweet | None:
+        """One retweet, undone or not."""
+        doc = await self._retweets.find_one({"_id": retweet_id}, _FIELDS)
+        return _retweet(doc) if doc else None
+
+    async def existing(self, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Those of the (user, tweet) pairs that are retweets; pairs of few users. One round trip for each user."""
+        wanted: dict[int, list[int]] = {}
+        for user, tweet in pairs:
+            wanted.setdefault(user, []).append(tweet)
+        found = set()
+        for user, tweets in wanted.items():
+            query = {"author": user, "tweet": {"$in": tweets}, "alive": True}
+            found |= {(user, doc["tweet"]) async for doc in self._retweets.find(query, {"_id": 0, "tweet": 1})}
+        return found
+
+    async def of_tweet(self, tweet_id: int, first: int, before: int | None) -> list[Retweet]:
+        """Up to `first` retweets of a tweet, newest first, with ids below `before`."""
+        return await self._list({"tweet": tweet_id, "alive": True}, first, before)
+
+    async def of_user(self, author_id: int, first: int, before: int | None) -> list[Retweet]:
+        """Up to `first` retweets by a user, newest first, with ids below `before`."""
+        return await self._list({"author": author_id, "alive": True}, first, before)
+
+    async def walk_tweet(self, tweet_id: int) -> AsyncIterator[list[Retweet]]:
+        """Every living retweet of a tweet, in batches, newest first."""
+        before = None
+        while batch := await self.of_tweet(tweet_id, WALK_BATCH, before):
+            yield batch
+            before = batch[-1].id
+
+    async def newest(self, author_ids: Sequence[int], bounds: Doc, first: int) -> list[int]:
+        """The newest `first` ids of retweets by at most 200 authors within the id bounds, newest first. Covered."""
+        query = {"author": {"$in": list(author_ids)}, "alive": True, "_id": bounds}
+        cursor = self._retweets.find(query, {"_id": 1}).sort("_id", -1).limit(first)
+        return [doc["_id"] async for doc in cursor]
+
+    async def _list(self, query: Doc, first: int, before: int | None) -> list[Retweet]:
+        if before is not None:
+            query["_id"] = {"$lt": before}
+        return [_retweet(doc) async for doc in self._retweets.find(query, _FIELDS).sort("_id", -1).limit(first)]
+
+
+def _retweet(doc: Doc) -> Retweet:
+    return Retweet(doc["_id"], doc["author"], doc["tweet"])
