@@ -333,7 +333,9 @@ async def demo_author(settings: Settings) -> None:
                 author = await Users(opened.mongo).by_username(demo_world.DEMO_AUTHOR)
                 if author:
                     text = demo_world.next_demo_tweet(author.tweet_count)
-                    await Tweets(opened.mongo).add(author.id, text, ids.now_ms())
+                    await Tweets(opened.mongo).add(
+                        author.id, text, ids.now_ms(), author_followers=author.follower_count
+                    )
             except Exception as error:  # a missed demo tweet must not stop `make run`
                 say(f"the demo author could not post ({type(error).__name__}); trying again")
 

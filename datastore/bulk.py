@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeAlias, TypeVar
 
-from datastore import ids
+from datastore import ids, popularity
 from datastore.mongo import BulkWriteError, Doc, Mongo, UpdateOne
 
 T = TypeVar("T")
@@ -87,4 +87,16 @@ async def increment(collection: Collection, counter: str, owners: Iterable[int],
     counts = sorted(Counter(owners).items())
     if counts:
         updates = [UpdateOne({"_id": owner}, {"$inc": {counter: by}}) for owner, by in counts]
+        await collection.bulk_write(updates, ordered=False, session=session)
+
+
+async def increment_replies(collection: Collection, docs: Sequence[Doc], session: Session) -> None:
+    """Count new tweets for those they answer: all of them as replies, the counted ones as engagement."""
+    replies = Counter(doc["reply_to"] for doc in docs if doc["is_reply"])
+    engaged = Counter(doc["reply_to"] for doc in docs if doc.get("counted") == 0)
+    updates = [
+        UpdateOne({"_id": answered}, popularity.move("replies", by, engaged[answered]))
+        for answered, by in sorted(replies.items())
+    ]
+    if updates:
         await collection.bulk_write(updates, ordered=False, session=session)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from datastore import ids
+from datastore import ids, popularity
 from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure
-from datastore.records import Hiding
+from datastore.records import Hiding, TopWindow
 
 # What a resume token that fell off the oplog gives: ChangeStreamHistoryLost, ChangeStreamFatalError.
 HISTORY_LOST = {286, 280}
@@ -26,6 +26,9 @@ class EventName(StrEnum):
 
     TWEET_POSTED = "TweetPosted"
     TWEET_DELETED = "TweetDeleted"
+    TWEET_LIKED = "TweetLiked"
+    TWEET_UNLIKED = "TweetUnliked"
+    TWEET_RANKED = "TweetRanked"
     TWEET_RETWEETED = "TweetRetweeted"
     RETWEET_UNDONE = "RetweetUndone"
     USER_FOLLOWED = "UserFollowed"
@@ -42,7 +45,10 @@ class EventName(StrEnum):
 class Event:
     """Ids only. `bucket` is the author's, in [0, 1024): events of one author keep their order.
 
-    TweetPosted, TweetDeleted: subject_id is the tweet. TweetRetweeted, RetweetUndone: it is the retweet, and the
+    TweetPosted, TweetDeleted: subject_id is the tweet. TweetLiked, TweetUnliked: subject_id is the tweet, other_id who
+    likes it; the counter may not have moved yet. TweetRanked: a counter has moved, and with it the place of the tweet
+    subject_id among the top tweets (datastore.popularity); tweets that are not eligible raise none.
+    TweetRetweeted, RetweetUndone: it is the retweet, and the
     bucket is the retweeter's. UserFollowed, UserUnfollowed: it is the author, other_id the follower. UserPromoted,
     UserDemoted: it crossed the threshold of top users; raised by the worker that handled the follow or unfollow.
     BlockChanged, MuteChanged (made or ended): it is who did it, other_id whom it is about. UserDeleted: it is the
@@ -76,7 +82,10 @@ class Lease:
     start: Any
 
 
-# Imported documents raise no events; neither does a counter that moves. A tombstone is an update that sets deleted_at.
+# An eligible tweet has a place in every window, and they move together.
+_PLACE = popularity.FIELDS[TopWindow.DAY]
+# Imported documents raise no events; neither does a counter that moves no place. A tombstone is an update that sets
+# deleted_at.
 _PIPELINE: list[Doc] = [
     {
         "$match": {
@@ -87,6 +96,16 @@ _PIPELINE: list[Doc] = [
                     "operationType": "update",
                     "updateDescription.updatedFields.deleted_at": {"$exists": True},
                 },
+                {
+                    "ns.coll": "tweets",
+                    "operationType": "update",
+                    "$or": [
+                        {f"updateDescription.updatedFields.{_PLACE}": {"$exists": True}},
+                        {"updateDescription.removedFields": _PLACE},
+                    ],
+                },
+                {"ns.coll": "likes", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
+                {"ns.coll": "likes", "operationType": "delete"},
                 {"ns.coll": "retweets", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
                 {
                     "ns.coll": "retweets",
@@ -105,7 +124,15 @@ _PIPELINE: list[Doc] = [
             ]
         }
     },
-    {"$project": {"operationType": 1, "ns.coll": 1, "documentKey": 1, "updateDescription.updatedFields.beat": 1}},
+    {
+        "$project": {
+            "operationType": 1,
+            "ns.coll": 1,
+            "documentKey": 1,
+            "updateDescription.updatedFields.beat": 1,
+            "updateDescription.updatedFields.deleted_at": 1,
+        }
+    },
 ]
 
 
@@ -205,8 +232,13 @@ class ChangeReader:
 def _event(doc: Doc) -> Event:
     collection, key = doc["ns"]["coll"], doc["documentKey"]["_id"]
     inserted = doc["operationType"] == "insert"
+    updated = doc.get("updateDescription", {}).get("updatedFields", {})
     if collection == "tweets":
-        return Event(EventName.TWEET_POSTED if inserted else EventName.TWEET_DELETED, ids.bucket(key), key)
+        changed = EventName.TWEET_DELETED if "deleted_at" in updated else EventName.TWEET_RANKED
+        return Event(EventName.TWEET_POSTED if inserted else changed, ids.bucket(key), key)
+    if collection == "likes":
+        name = EventName.TWEET_LIKED if inserted else EventName.TWEET_UNLIKED
+        return Event(name, ids.bucket(key["t"]), key["t"], key["u"])
     if collection == "retweets":
         return Event(EventName.TWEET_RETWEETED if inserted else EventName.RETWEET_UNDONE, ids.bucket(key), key)
     if collection == "blocks":
@@ -217,4 +249,4 @@ def _event(doc: Doc) -> Event:
         return Event(name, ids.spread(key["a"], ids.AUTHOR_BUCKETS), key["a"], key["f"])
     if collection == "users":
         return Event(EventName.USER_DELETED, ids.spread(key, ids.AUTHOR_BUCKETS), key)
-    return Event(EventName.HEARTBEAT, 0, doc.get("updateDescription", {}).get("updatedFields", {}).get("beat", 0))
+    return Event(EventName.HEARTBEAT, 0, updated.get("beat", 0))

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from datastore import bulk, demo_texts, demo_topics, ids, rules, tweets, users
+from datastore import bulk, demo_texts, demo_topics, ids, popularity, rules, tweets, users
 from datastore.bulk import Session
 from datastore.mongo import Doc, Mongo
 from datastore.records import Tweet
@@ -98,6 +98,7 @@ def _counted(world: World) -> World:
     written = Counter(doc["author"] for doc in world.tweets)
     likes = Counter(doc["_id"]["t"] for doc in world.likes)
     replies = Counter(doc["reply_to"] for doc in world.tweets if doc["is_reply"])
+    engagement = _engagement(world)
     return World(
         [
             doc | {"followers": followers[key], "following": following[key], "tweets": written[key]}
@@ -105,9 +106,24 @@ def _counted(world: World) -> World:
             for key in [doc["_id"]]
         ],
         world.follows,
-        [doc | {"likes": likes[doc["_id"]], "replies": replies[doc["_id"]]} for doc in world.tweets],
+        [
+            doc
+            | {"likes": likes[key], "replies": replies[key], "engagement": engagement[key]}
+            | {"author_followers": followers[doc["author"]]}
+            | popularity.places(key, engagement[key], followers[doc["author"]])
+            for doc in world.tweets
+            for key in [doc["_id"]]
+        ],
         world.likes,
     )
+
+
+def _engagement(world: World) -> Counter[int]:
+    """What datastore.popularity calls so, by tweet. Marks the replies that count."""
+    tweets.count_first_replies(world.tweets, set())
+    authors = {doc["_id"]: doc["author"] for doc in world.tweets}
+    likes = Counter(doc["_id"]["t"] for doc in world.likes if authors[doc["_id"]["t"]] != doc["_id"]["u"])
+    return likes + Counter(doc["reply_to"] for doc in world.tweets if doc.get("counted") == tweets.COUNTED)
 
 
 def generate(password_hash: str, start_ms: int, seed: int) -> World:

@@ -141,11 +141,10 @@ class ImportWriter:
         tweet_ids = await bulk.free_ids(self._mongo.tweets, wishes, session)
         named = await self._named(sifted.new, session)
         docs = [_tweet_doc(*made, by_key, named) for made in zip(sifted.new, wishes, tweet_ids, strict=True)]
+        await self._weigh(docs, session)
         await bulk.insert(self._mongo.tweets, docs, session)
         await bulk.increment(self._mongo.users, "tweets", (doc["author"] for doc in docs), session)
-        await bulk.increment(
-            self._mongo.tweets, "replies", (doc["reply_to"] for doc in docs if doc["is_reply"]), session
-        )
+        await bulk.increment_replies(self._mongo.tweets, docs, session)
         return Written(
             len(docs), sifted.present, sifted.refused, {people[rules.username_key(row.author)] for row in rows}
         )
@@ -156,6 +155,19 @@ class ImportWriter:
         query = {"name_key": {"$in": list(keys)}}
         cursor = self._mongo.users.find(query, {"name_key": 1}, session=session)
         return {doc["name_key"]: doc["_id"] async for doc in cursor}
+
+    async def _weigh(self, docs: Sequence[Doc], session: Session) -> None:
+        """Give each its author's present number of followers, and let the first answer of each author count."""
+        query = {"_id": {"$in": list({doc["author"] for doc in docs})}}
+        authors = self._mongo.users.find(query, {"followers": 1}, session=session)
+        followers = {doc["_id"]: max(doc["followers"], 0) async for doc in authors}
+        answered = {doc["reply_to"] for doc in docs if doc["is_reply"]}
+        counted = {"reply_to": {"$in": list(answered)}, "alive": True, "counted": tweets.COUNTED}
+        cursor = self._mongo.tweets.find(counted, {"reply_to": 1, "author": 1}, session=session)
+        known = {(doc["reply_to"], doc["author"]) async for doc in cursor}
+        for doc in docs:
+            doc["author_followers"] = followers.get(doc["author"], 0)
+        tweets.count_first_replies(docs, known)
 
     async def _tweets_by_key(self, rows: Sequence[TweetRow], session: Session) -> dict[str, Tweet]:
         """The imported tweets that the rows are or answer. A deleted one counts: it stays deleted."""

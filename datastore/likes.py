@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from datastore import popularity
 from datastore.follows import edge_of, edges_query
 from datastore.mongo import DuplicateKeyError, Mongo
 from datastore.records import CursorKind, Edge, Key
@@ -20,7 +21,7 @@ class Likes:
             await self._likes.insert_one({"_id": {"t": tweet_id, "u": user_id}, "at": now_ms})
         except DuplicateKeyError:
             return False
-        await self._tweets.update_one({"_id": tweet_id}, {"$inc": {"likes": 1}})
+        await self._count(user_id, tweet_id, 1)
         return True
 
     async def remove(self, user_id: int, tweet_id: int) -> bool:
@@ -28,8 +29,12 @@ class Likes:
         result = await self._likes.delete_one({"_id": {"t": tweet_id, "u": user_id}})
         if not result.deleted_count:
             return False
-        await self._tweets.update_one({"_id": tweet_id}, {"$inc": {"likes": -1}})
+        await self._count(user_id, tweet_id, -1)
         return True
+
+    async def _count(self, user_id: int, tweet_id: int, by: int) -> None:
+        engagement = popularity.unless_author(user_id, by)
+        await self._tweets.update_one({"_id": tweet_id}, popularity.move("likes", by, engagement))
 
     async def existing(self, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
         """Those of the (user, tweet) pairs that are likes. One round trip, answered from the _id index alone."""

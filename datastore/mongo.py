@@ -8,6 +8,8 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ASCENDING, DESCENDING, InsertOne, ReadPreference, UpdateOne, WriteConcern
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
+from datastore import popularity
+
 __all__ = [
     "AutoReconnect",
     "BulkWriteError",
@@ -51,6 +53,16 @@ INDEXES: Mapping[str, Sequence[tuple[list[tuple[str, int]], Doc]]] = {
         # For purges alone: of those the text names, and of the author.
         ([("mentions", ASCENDING)], {"partialFilterExpression": {"mentions": {"$exists": True}}}),
         ([("author", ASCENDING)], {"partialFilterExpression": {"deleted_at": {"$exists": True}}}),
+        # Of an author's replies to one tweet at most one has `counted` 0; the others have their own _id there.
+        (
+            [("reply_to", ASCENDING), ("author", ASCENDING), ("counted", ASCENDING)],
+            {"unique": True, "partialFilterExpression": {"alive": True, "counted": {"$exists": True}}},
+        ),
+        # The place among the top tweets: only what is alive and eligible has one.
+        *(
+            ([(field, DESCENDING), ("_id", DESCENDING)], {"partialFilterExpression": {field: {"$exists": True}}})
+            for field in popularity.FIELDS.values()
+        ),
         ([("import_key", ASCENDING)], {"unique": True, "partialFilterExpression": {"import_key": {"$exists": True}}}),
     ],
     # The pair {a: author, f: follower} is the _id, in this order: ranges over _id are "followers of a".

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from datastore import popularity
 from datastore.bulk import Session, atomically
 from datastore.mongo import Doc, Mongo, UpdateOne
 from datastore.retweets import undone
-from datastore.tweets import tombstone
+from datastore.tweets import COUNTED, tombstone
 
 # Documents in one slice: its transaction takes tens of milliseconds, its events are a worker's batch or two.
 SLICE = 200
@@ -100,13 +101,18 @@ class Purges:
 
         async def work(session: Session) -> int:
             query = {"author": user_id, "alive": True}
-            found = await self._some(self._mongo.tweets, query, session, {"reply_to": 1})
+            found = await self._some(self._mongo.tweets, query, session, {"reply_to": 1, "counted": 1})
             if not found:
                 return 0
             await self._mongo.tweets.update_many(_among(found), tombstone(now), session=session)
             answered = Counter(doc["reply_to"] for doc in found if "reply_to" in doc)
+            # All replies go, so no other one takes the count over.
+            counted = Counter(doc["reply_to"] for doc in found if doc.get("counted") == COUNTED)
             if answered:
-                moves = [UpdateOne({"_id": key}, {"$inc": {"replies": -by}}) for key, by in answered.items()]
+                moves = [
+                    UpdateOne({"_id": key}, popularity.move("replies", -by, -counted[key]))
+                    for key, by in answered.items()
+                ]
                 await self._mongo.tweets.bulk_write(moves, ordered=False, session=session)
             return len(found)
 
@@ -119,7 +125,9 @@ class Purges:
             if found:
                 await self._mongo.retweets.update_many(_among(found), undone(now), session=session)
                 tweets = {"_id": {"$in": [doc["tweet"] for doc in found]}}
-                await self._mongo.tweets.update_many(tweets, {"$inc": {"retweets": -1}}, session=session)
+                engagement = popularity.unless_author(user_id, -popularity.RETWEET_WEIGHT)
+                move = popularity.move("retweets", -1, engagement)
+                await self._mongo.tweets.update_many(tweets, move, session=session)
             return len(found)
 
         return await atomically(self._mongo, work)
@@ -146,7 +154,9 @@ class Purges:
             if found and edges.counted:
                 # One edge for each other end: the person at this one is the same in all of them.
                 others = [doc["_id"][edges.other] for doc in found]
-                change = {"$inc": {edges.counter: -1}}
+                change: Any = {"$inc": {edges.counter: -1}}
+                if edges.counted == "tweets":
+                    change = popularity.move(edges.counter, -1, popularity.unless_author(user_id, -1))
                 await self._mongo.db[edges.counted].update_many({"_id": {"$in": others}}, change, session=session)
             return len(found)
 

@@ -151,6 +151,7 @@ class CursorKind(StrEnum):
     LIVE = "e"
     FOUND_TWEETS = "s"
     FOUND_USERS = "u"
+    TOP_TWEETS = "o"
 
 
 # A keyset position: the sort key of one edge, most significant part first.
@@ -180,6 +181,48 @@ class Page(Generic[T]):
     @property
     def nodes(self) -> list[T]:
         return [edge.node for edge in self.edges]
+
+
+class TopWindow(StrEnum):
+    """Over what time a tweet's score halves."""
+
+    HOUR = "HOUR"
+    DAY = "DAY"
+    WEEK = "WEEK"
+
+
+@dataclass(frozen=True, slots=True)
+class TopTweet:
+    """A tweet and its place, from 1, in the list that is the same for everybody: where the viewer may not see one,
+    its rank is skipped."""
+
+    rank: int
+    score: float
+    tweet: Tweet
+
+
+@dataclass(frozen=True, slots=True)
+class TopTweetPage:
+    """A page of top tweets, best first, as they stood at `computed_at`."""
+
+    edges: list[Edge[TopTweet]]
+    has_next: bool
+    has_previous: bool
+    computed_at: datetime
+    # Behind the last row that was looked at, be it shown or filtered away; None if there was none.
+    end_key: Key | None = None
+
+    @property
+    def nodes(self) -> list[TopTweet]:
+        return [edge.node for edge in self.edges]
+
+
+@dataclass(frozen=True, slots=True)
+class TopTweetsChanged:
+    """The top tweets as they stand at `computed_at`, best first."""
+
+    computed_at: datetime
+    top_tweets: list[TopTweet]
 
 
 class UserTweetFilter(StrEnum):

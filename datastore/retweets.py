@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 
-from datastore import ids
+from datastore import ids, popularity
 from datastore.mongo import Doc, DuplicateKeyError, Mongo, duplicate_field
 from datastore.records import Retweet, Tweet
 
@@ -31,7 +31,7 @@ class Retweets:
                 if duplicate_field(error) != "_id":
                     return False
                 now_ms += 1
-        await self._tweets.update_one({"_id": tweet.id}, {"$inc": {"retweets": 1}})
+        await self._count(author_id, tweet.id, 1)
         return True
 
     async def remove(self, author_id: int, tweet_id: int) -> bool:
@@ -40,8 +40,12 @@ class Retweets:
         result = await self._retweets.update_one(query, undone(datetime.now(UTC)))
         if not result.modified_count:
             return False
-        await self._tweets.update_one({"_id": tweet_id}, {"$inc": {"retweets": -1}})
+        await self._count(author_id, tweet_id, -1)
         return True
+
+    async def _count(self, author_id: int, tweet_id: int, by: int) -> None:
+        engagement = popularity.unless_author(author_id, popularity.RETWEET_WEIGHT * by)
+        await self._tweets.update_one({"_id": tweet_id}, popularity.move("retweets", by, engagement))
 
     async def get_many(self, retweet_ids: Sequence[int]) -> list[Retweet]:
         """Those of the retweets that are alive. One round trip, none for no ids."""

@@ -1,14 +1,17 @@
 """Tweets: one document each, written once; counters move, a delete leaves a tombstone without text."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from datastore import entities, ids, rules, terms
+from datastore import entities, ids, popularity, rules, terms
 from datastore.errors import DomainError, ErrorCode
-from datastore.mongo import Doc, DuplicateKeyError, Mongo
-from datastore.records import Tweet
+from datastore.mongo import Doc, DuplicateKeyError, Mongo, duplicate_field
+from datastore.records import TopWindow, Tweet
+
+# Marks the one of an author's replies to a tweet that counts as engagement; lower than any id.
+COUNTED = 0
 
 _BODY: Doc = {"author": 1, "text": 1, "reply_to": 1, "reply_author": 1, "likes": 1, "retweets": 1, "replies": 1}
 _BODY |= {"hashtags": 1, "mentions": 1}
@@ -25,27 +28,41 @@ class Tweets:
         self._idempotency = mongo.idempotency
 
     async def add(
-        self, author_id: int, text: str, now_ms: int, answered: Tweet | None = None, idempotency_key: str | None = None
+        self,
+        author_id: int,
+        text: str,
+        now_ms: int,
+        answered: Tweet | None = None,
+        idempotency_key: str | None = None,
+        author_followers: int = 0,
     ) -> Tweet:
         """A new tweet; `text` has passed the rules. With a key, the same call again gives the same tweet.
+        `author_followers` is how many the author has now; it weighs the tweet among the top tweets for good.
 
         Raises IDEMPOTENCY_CONFLICT if the key was used for something else, NOT_FOUND if its tweet was deleted since.
         The insert is the one atomic write; counters follow it and can be recounted.
         """
         mentioned = await self._mentioned(text)
+        counted = answered is not None and answered.author_id != author_id
         while True:
             tweet_id = ids.new(now_ms, author_id)
             if idempotency_key is not None:
                 tweet_id = await self._reserve(
                     author_id, idempotency_key, tweet_id, _digest(text, answered.id if answered else None)
                 )
-            doc = new_doc(tweet_id, author_id, text, answered, mentioned)
+            doc = new_doc(tweet_id, author_id, text, answered, mentioned) | {"author_followers": author_followers}
+            if counted:
+                doc["counted"] = COUNTED
             if idempotency_key is not None:
                 doc["key"] = idempotency_key
             try:
                 await self._tweets.insert_one(doc)
                 break
-            except DuplicateKeyError:
+            except DuplicateKeyError as error:
+                if duplicate_field(error) == "reply_to":
+                    # Not the author's first reply to this tweet: it adds nothing to its engagement.
+                    counted = False
+                    continue
                 # Either this very tweet, written by an earlier try, or another one of the same millisecond.
                 if idempotency_key is not None:
                     if await self._tweets.find_one({"_id": tweet_id, "author": author_id, "key": idempotency_key}):
@@ -56,7 +73,10 @@ class Tweets:
                 now_ms += 1
         await self._users.update_one({"_id": author_id}, {"$inc": {"tweets": 1}})
         if answered:
-            await self._tweets.update_one({"_id": answered.id}, {"$inc": {"replies": 1}})
+            # The counted reply may have gone before this one came: then nobody else passes the count on.
+            if not counted and answered.author_id != author_id:
+                counted = await self._claim_count({"_id": tweet_id})
+            await self._tweets.update_one({"_id": answered.id}, popularity.move("replies", 1, int(counted)))
         return _tweet(doc)
 
     async def _mentioned(self, text: str) -> dict[str, int]:
@@ -66,6 +86,15 @@ class Tweets:
             return {}
         cursor = self._users.find({"name_key": {"$in": keys}}, {"name_key": 1})
         return {doc["name_key"]: doc["_id"] async for doc in cursor}
+
+    async def _claim_count(self, query: Doc) -> bool:
+        """Let one of these replies be the one that counts for its author; False if there is none, or another is."""
+        try:
+            uncounted = query | {"alive": True, "counted": {"$gt": COUNTED}}
+            result = await self._tweets.update_one(uncounted, {"$set": {"counted": COUNTED}})
+            return bool(result.modified_count)
+        except DuplicateKeyError:
+            return False
 
     async def made_with(self, author_id: int, key: str, text: str, answered_id: int | None) -> Tweet | None:
         """The tweet that an earlier call with this key made; None if none did. Raises as `add` does."""
@@ -105,14 +134,19 @@ class Tweets:
         The check stands inside the write, so that of two deletes only one moves the counters.
         """
         query = {"_id": tweet_id, "author": author_id, "alive": True}
-        before = await self._tweets.find_one_and_update(query, tombstone(datetime.now(UTC)), {"reply_to": 1})
+        before = await self._tweets.find_one_and_update(
+            query, tombstone(datetime.now(UTC)), {"reply_to": 1, "counted": 1}
+        )
         if before is None:
             if await self.get(tweet_id):
                 raise DomainError(ErrorCode.NOT_ALLOWED, "Only the author deletes a tweet.", ("input", "tweetId"))
             raise DomainError(ErrorCode.NOT_FOUND, "There is no such tweet.", ("input", "tweetId"))
         await self._users.update_one({"_id": author_id}, {"$inc": {"tweets": -1}})
         if "reply_to" in before:
-            await self._tweets.update_one({"_id": before["reply_to"]}, {"$inc": {"replies": -1}})
+            # Another reply of this author to the same tweet takes the count over, if there is one.
+            others = {"reply_to": before["reply_to"], "author": author_id}
+            lost = before["counted"] == COUNTED and not await self._claim_count(others)
+            await self._tweets.update_one({"_id": before["reply_to"]}, popularity.move("replies", -1, -int(lost)))
 
     async def get_many(self, tweet_ids: Sequence[int]) -> list[Tweet | None]:
         """Tweets in the order of `tweet_ids`, None where there is none or it was deleted. One round trip."""
@@ -128,6 +162,30 @@ class Tweets:
         """Who wrote it, deleted or not."""
         doc = await self._tweets.find_one({"_id": tweet_id}, {"author": 1})
         return doc["author"] if doc else None
+
+    async def places(self, tweet_ids: Sequence[int]) -> dict[int, dict[TopWindow, float]]:
+        """Where those of the tweets that are alive and eligible stand in each window. One round trip."""
+        query = {"_id": {"$in": list(tweet_ids)}, "alive": True}
+        projection = dict.fromkeys(popularity.FIELDS.values(), 1)
+        return {
+            doc["_id"]: {window: doc[field] for window, field in popularity.FIELDS.items()}
+            async for doc in self._tweets.find(query, projection)
+            if popularity.FIELDS[TopWindow.DAY] in doc
+        }
+
+    async def top(
+        self, window: TopWindow, first: int, lowest: float, after: tuple[float, int] | None = None
+    ) -> list[tuple[int, float]]:
+        """Up to `first` (tweet id, place), best first, at or above the place `lowest`; `after` is exclusive.
+
+        One round trip, answered from the window's index alone.
+        """
+        field = popularity.FIELDS[window]
+        query: Doc = {field: {"$gte": lowest}}
+        if after:
+            query = {"$or": [{field: {"$gte": lowest, "$lt": after[0]}}, {field: after[0], "_id": {"$lt": after[1]}}]}
+        cursor = self._tweets.find(query, {field: 1}).sort([(field, -1), ("_id", -1)]).limit(first)
+        return [(doc["_id"], doc[field]) async for doc in cursor]
 
     async def by_author(self, author_id: int, first: int, before: int | None, replies: bool = False) -> list[Tweet]:
         """Up to `first` tweets of one author, newest first, with ids below `before`; with `replies` those too."""
@@ -167,10 +225,12 @@ def new_doc(
         "likes": 0,
         "retweets": 0,
         "replies": 0,
+        "engagement": 0,
         "alive": True,
     }
     if answered is not None:
-        doc |= {"reply_to": answered.id, "reply_author": answered.author_id}
+        # Until its writer makes it the counted one of its author's replies to that tweet (unique, see INDEXES).
+        doc |= {"reply_to": answered.id, "reply_author": answered.author_id, "counted": tweet_id}
     return doc | parsed(text) | mentions_of(text, mentioned)
 
 
@@ -190,8 +250,19 @@ def mentions_of(text: str, mentioned: Mapping[str, int]) -> Doc:
 
 
 def tombstone(now: datetime) -> Doc:
-    """The update that deletes a tweet: what it said and whom it named goes, what its event needs stays."""
-    return {"$set": {"deleted_at": now}, "$unset": SAID}
+    """The update that deletes a tweet: what it said and whom it named goes, and its place among the top tweets; what
+    its event needs stays."""
+    return {"$set": {"deleted_at": now}, "$unset": SAID | dict(popularity.UNPLACE)}
+
+
+def count_first_replies(docs: Iterable[Doc], known: set[tuple[int, int]]) -> None:
+    """Mark the first reply of each author to each tweet among new documents; `known` holds the (answered tweet,
+    author) pairs that have one, and grows."""
+    for doc in docs:
+        pair = (doc.get("reply_to", 0), doc["author"])
+        if doc["is_reply"] and doc["author"] != doc["reply_author"] and pair not in known:
+            known.add(pair)
+            doc["counted"] = COUNTED
 
 
 def _digest(text: str, answered_id: int | None) -> bytes:

@@ -12,6 +12,7 @@ from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime.fanout import Fanout
 from realtime.timelines import Timelines
+from realtime.top_tweets import TopTweets
 from realtime.top_users import TopUsers
 
 
@@ -26,6 +27,7 @@ class Rooms:
     blocks: Blocks
     timelines: Timelines
     fanout: Fanout
+    top_tweets: TopTweets
     top_users: TopUsers
     raise_event: Callable[[Event], Awaitable[None]]
 
@@ -39,7 +41,8 @@ async def on_tweet_posted(rooms: Rooms, event: Event) -> None:
 
 
 async def on_tweet_deleted(rooms: Rooms, event: Event) -> None:
-    """Take the tweet and every retweet of it out of the timelines they were pushed to."""
+    """Take the tweet and every retweet of it out of the timelines they were pushed to, and out of the top tweets."""
+    rooms.top_tweets.gather(event.subject_id)
     author_id = await rooms.tweets.author_of(event.subject_id)
     if author_id is not None:
         await _unpush(rooms, author_id, event.subject_id, event.subject_id)
@@ -61,6 +64,19 @@ async def on_retweet_undone(rooms: Rooms, event: Event) -> None:
     retweet = await rooms.retweets.any_state(event.subject_id)
     if retweet:
         await _unpush(rooms, retweet.author_id, retweet.id, retweet.tweet_id)
+
+
+async def on_tweet_liked(rooms: Rooms, event: Event) -> None:
+    """Nothing: the counter that moves raises an event of its own, behind which it can be read."""
+
+
+async def on_tweet_unliked(rooms: Rooms, event: Event) -> None:
+    """Nothing, as for a like."""
+
+
+async def on_tweet_ranked(rooms: Rooms, event: Event) -> None:
+    """Move the tweet to its new place among the top tweets. Written with the batch: a burst of likes is one write."""
+    rooms.top_tweets.gather(event.subject_id)
 
 
 async def on_user_followed(rooms: Rooms, event: Event) -> None:
@@ -159,6 +175,9 @@ async def _unpush(rooms: Rooms, author_id: int, entry_id: int, tweet_id: int) ->
 HANDLERS: Mapping[EventName, Callable[[Rooms, Event], Awaitable[None]]] = {
     EventName.TWEET_POSTED: on_tweet_posted,
     EventName.TWEET_DELETED: on_tweet_deleted,
+    EventName.TWEET_LIKED: on_tweet_liked,
+    EventName.TWEET_UNLIKED: on_tweet_unliked,
+    EventName.TWEET_RANKED: on_tweet_ranked,
     EventName.TWEET_RETWEETED: on_tweet_retweeted,
     EventName.RETWEET_UNDONE: on_retweet_undone,
     EventName.USER_FOLLOWED: on_user_followed,

@@ -179,6 +179,7 @@ class Hub:
         self._presence_ms = presence_ms
         self.sweep_seconds = sweep_seconds
         self._readers: dict[str, set[Reader]] = {}
+        self._watchers: dict[str, set[asyncio.Event]] = {}
         self._confirmed: dict[str, asyncio.Event] = {}
         self._of_top_users: asyncio.Queue[tuple[str, Numbered]] = asyncio.Queue()
 
@@ -207,6 +208,22 @@ class Hub:
             self._readers[channel].discard(reader)
             if not self._readers[channel]:
                 del self._readers[channel]
+                self._confirmed.pop(channel, None)
+                await asyncio.shield(self._unsubscribe(channel))
+
+    @asynccontextmanager
+    async def watch(self, channel: str) -> AsyncIterator[asyncio.Event]:
+        """An event that is set whenever a plain message came on this channel, or may have been missed. Clear it before
+        reading what it announces. The channel closes with its last watcher."""
+        changed = asyncio.Event()
+        self._watchers.setdefault(channel, set()).add(changed)
+        try:
+            await self._subscribe(channel)
+            yield changed
+        finally:
+            self._watchers[channel].discard(changed)
+            if not self._watchers[channel]:
+                del self._watchers[channel]
                 self._confirmed.pop(channel, None)
                 await asyncio.shield(self._unsubscribe(channel))
 
@@ -264,7 +281,7 @@ class Hub:
             log.warning("hub.unconfirmed")
 
     async def _unsubscribe(self, channel: str) -> None:
-        if channel in self._readers:
+        if channel in self._readers or channel in self._watchers:
             return
         try:
             await self._pubsub.sunsubscribe(channel)
@@ -288,7 +305,10 @@ class Hub:
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         channel = message["channel"]
-        if message["type"] == "smessage":
+        for changed in self._watchers.get(channel, ()):
+            # A repeated confirmation counts too: see below.
+            changed.set()
+        if message["type"] == "smessage" and (channel in self._readers or channel == keys.TOP_CHANNEL):
             previous, token, payload = message["data"].split(":", 2)
             event = parse(token, payload)
             if channel == keys.TOP_CHANNEL:

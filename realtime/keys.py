@@ -4,6 +4,7 @@ The Lua scripts build the same names from (bucket, reader): a change here is a c
 """
 
 from datastore import ids
+from datastore.records import TopWindow
 
 # The hash tag of Redis Cluster: a reader's keys lie in one slot, and there are few enough buckets to group by.
 READER_BUCKETS = 64
@@ -40,6 +41,30 @@ def reader_stream(reader_id: int) -> str:
 def reader_channel(reader_id: int) -> str:
     """Sharded channel: "previous token:token:payload" of each numbered event."""
     return f"live:{{{bucket(reader_id)}}}:{reader_id}"
+
+
+def top_tweets(window: TopWindow) -> str:
+    """Sorted set, member = tweet id in 16 digits, score = its place (datastore.popularity), and one sentinel at the
+    highest rank (see lua/top_rank.lua). At most 11,001 members; lives an hour from its rebuild."""
+    return f"top:{{top}}:{window.lower()}"
+
+
+def top_snapshots(window: TopWindow) -> str:
+    """List of the ids of this window's snapshots, newest first; at most 64, lives 5 minutes from the newest.
+
+    A snapshot is the list `<this key>:<id>` of (when in ms, id, place, id, place, ...), best first, at most 1,000
+    pairs, lives 5 minutes."""
+    return f"top:{{top}}:{window.lower()}:snaps"
+
+
+def top_latest(window: TopWindow) -> str:
+    """String: the id of a snapshot that is still the present list. Lives a second, dropped by the first change."""
+    return f"top:{{top}}:{window.lower()}:latest"
+
+
+def top_channel(window: TopWindow) -> str:
+    """Sharded channel: a message says that the best of the list changed, not how."""
+    return f"live:{{top}}:{window.lower()}"
 
 
 def recent(author_id: int) -> str:

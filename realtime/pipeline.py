@@ -20,6 +20,7 @@ from realtime.purger import Purger, PurgeWaits
 from realtime.relay import Relay, Waits, raise_event
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
+from realtime.top_tweets import TopTweets
 from realtime.top_users import TopUsers
 from realtime.worker import Worker, handled_beats
 
@@ -46,7 +47,12 @@ class Pipeline:
         self.top_users = rooms.top_users
         self._redis = redis
         self._partitions = partitions
-        self._relay = Relay(self.changes, redis, partitions, waits, rooms.timelines.forget_all)
+
+        async def forget() -> None:
+            await rooms.timelines.forget_all()
+            await rooms.top_tweets.drop()
+
+        self._relay = Relay(self.changes, redis, partitions, waits, forget)
         self._worker = Worker(redis, rooms, partitions, waits)
         self._purger = Purger(Purges(mongo, purge_slice), redis, self._settle, purge_waits)
 
@@ -79,6 +85,7 @@ def open_rooms(mongo: Mongo, redis: Client, partitions: int, bounds: Bounds, top
         blocks=Blocks(mongo),
         timelines=timelines,
         fanout=Fanout(scripts, bounds),
+        top_tweets=TopTweets(scripts, tweets),
         top_users=TopUsers(scripts, users, follows, entries, timelines, top_user_threshold),
         raise_event=partial(raise_event, redis, partitions),
     )

@@ -23,6 +23,7 @@ from realtime.hub import Hub
 from realtime.limits import Limits
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
+from realtime.top_tweets import TopTweets
 from resolvers.credentials import Credentials
 from resolvers.loaders import Loaders
 
@@ -40,6 +41,7 @@ class Services:
     retweets: Retweets
     blocks: Blocks
     timelines: Timelines
+    top_tweets: TopTweets
     hub: Hub
     limits: Limits
     search: Search
@@ -79,6 +81,7 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
         retweets=retweets,
         blocks=Blocks(mongo),
         timelines=timelines,
+        top_tweets=TopTweets(scripts, tweets),
         hub=Hub(live_redis, redis, timelines, follows, options.bounds.presence_ms, options.sweep_seconds),
         limits=Limits(scripts, options.rate_limits),
         search=Search(mongo),

@@ -1,5 +1,6 @@
 """Tweets: posting, deleting, reading one, and what hangs on one."""
 
+import asyncio
 from collections.abc import Awaitable
 
 from strawberry import Parent
@@ -26,9 +27,13 @@ async def post(info: Info, text: str, in_reply_to: int | None, idempotency_key: 
         made = await context.services.tweets.made_with(author_id, idempotency_key, text, in_reply_to)
         if made:
             return made
-    await guards.spend(context, Action.TWEET)
+    # Side by side: how many follow the author now stays with the tweet.
+    author, _ = await asyncio.gather(context.services.users.get(author_id), guards.spend(context, Action.TWEET))
+    followers = author.follower_count if author else 0
     answered = await open_to(context, in_reply_to, "inReplyTo") if in_reply_to is not None else None
-    return await context.services.tweets.add(author_id, text, context.now_ms(), answered, idempotency_key)
+    return await context.services.tweets.add(
+        author_id, text, context.now_ms(), answered, idempotency_key, author_followers=followers
+    )
 
 
 async def delete(info: Info, tweet_id: int) -> int:

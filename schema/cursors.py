@@ -16,6 +16,7 @@ _PARTS = {
     CursorKind.FOLLOWERS: 2,
     CursorKind.FOLLOWING: 2,
     CursorKind.LIKERS: 2,
+    CursorKind.TOP_TWEETS: 6,
     CursorKind.USER_LIKES: 2,
     CursorKind.RETWEETERS: 1,
     CursorKind.REPLIES: 1,

@@ -40,6 +40,17 @@ ErrorCode = _described(
     },
 )
 
+_window = records.TopWindow
+TopWindow = _described(
+    records.TopWindow,
+    "Over what time a tweet's score halves.",
+    {
+        _window.HOUR: "An hour: what is popular right now.",
+        _window.DAY: "A day.",
+        _window.WEEK: "A week.",
+    },
+)
+
 _source = records.TimelineSource
 TimelineSource = _described(
     records.TimelineSource,

@@ -8,11 +8,12 @@ from strawberry import UNSET
 
 from datastore.errors import bad_input
 from datastore.records import CursorKind
-from resolvers import accounts, search, timelines, tweets
+from resolvers import accounts, search, timelines, top_tweets, tweets
 from resolvers.context import Info
 from schema import cursors, globalid
-from schema.enums import SearchScope
+from schema.enums import SearchScope, TopWindow
 from schema.timelines import HomeTimelineConnection
+from schema.top_tweets import TopTweetConnection, Window
 from schema.tweets import Tweet, TweetConnection
 from schema.users import After, First, Node, User, UserConnection, Viewer
 
@@ -99,3 +100,13 @@ class Query:
     ) -> UserConnection:
         key = cursors.decode(CursorKind.FOUND_USERS, after)
         return await search.users(info, query, first, key)
+
+    @strawberry.field(
+        description="The most popular tweets by likes, retweets, repliers and the author's followers, best first; at "
+        "most 1,000. The pages behind a cursor are of the list as it stood at the first page, for five minutes."
+    )
+    async def top_tweets(
+        self, info: Info, first: First = 10, after: After = UNSET, window: Window = TopWindow.DAY
+    ) -> TopTweetConnection:
+        key = cursors.decode(CursorKind.TOP_TWEETS, after)
+        return await top_tweets.top(info, first, key, window or TopWindow.DAY)

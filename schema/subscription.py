@@ -6,10 +6,13 @@ from typing import Annotated
 import strawberry
 from strawberry import UNSET
 
-from resolvers import live
+from resolvers import live, top_tweets
 from resolvers.context import Info
 from schema import cursors
+from schema.enums import TopWindow
 from schema.timelines import HomeTimelineEvent
+from schema.top_tweets import TopTweetsChanged, Window
+from schema.users import First
 
 
 @strawberry.type(description="What can be watched.")
@@ -27,4 +30,14 @@ class Subscription:
         ] = UNSET,
     ) -> AsyncGenerator[HomeTimelineEvent, None]:
         async for event in live.home_timeline_events(info, cursors.decode_live(after)):
+            yield event
+
+    @strawberry.subscription(
+        description="Sends the present list at once, then each change, at most two a second. It has no cursor and "
+        "replays nothing: a new subscription starts with the list as it is then. Scores that only age are not sent."
+    )
+    async def top_tweets_changed(
+        self, info: Info, first: First = 10, window: Window = TopWindow.DAY
+    ) -> AsyncGenerator[TopTweetsChanged, None]:
+        async for event in top_tweets.changed(info, first, window or TopWindow.DAY):
             yield event

@@ -7,11 +7,13 @@ from strawberry import Parent
 
 from datastore import records
 from datastore.records import CursorKind
-from resolvers import retweets
+from resolvers import retweets, top_tweets
+from resolvers.context import Info
 from schema import cursors, globalid
 from schema.enums import ResyncReason, TimelineSource
+from schema.top_tweets import TopTweet
 from schema.tweets import Tweet
-from schema.users import PageInfo, User
+from schema.users import First, PageInfo, User
 
 
 def _home_cursor(entry_id: int) -> str:
@@ -54,6 +56,10 @@ class HomeTimelineConnection:
     )
     def live_cursor(parent: Parent[records.HomeTimeline]) -> str:
         return cursors.encode_live(parent.live_token)
+
+    @strawberry.field(description="The most popular tweets of the day that the viewer may see, best first.")
+    async def top_tweets(parent: Parent[records.HomeTimeline], info: Info, first: First = 5) -> list[TopTweet]:
+        return await top_tweets.beside_home(info, first)
 
 
 @strawberry.type(description="An entry joined the timeline.")

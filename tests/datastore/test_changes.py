@@ -91,7 +91,46 @@ async def test_counters_and_what_changes_nothing_raise_no_events(mongo: Mongo, c
     await users.count(account.user.id, "followers", 1)
     await users.set_password(account.user.id, "another")
     names = [event.name for event in await events(changes, await leased(changes, "a"))]
-    assert names == [EventName.TWEET_POSTED, EventName.USER_FOLLOWED]
+    assert names == [
+        EventName.TWEET_POSTED,
+        EventName.USER_FOLLOWED,
+        EventName.TWEET_LIKED,
+        EventName.TWEET_UNLIKED,
+    ]
+
+
+async def test_only_a_counter_that_moves_a_place_is_an_event(mongo: Mongo, changes: Changes) -> None:
+    likes = Likes(mongo)
+    tweet = await Tweets(mongo).add(ANN, "one", NOW_MS)
+    for user in (ANN, 1, 2, 3, 4, 5, 6):  # her own counts for nothing, and four are too few
+        await likes.add(user, tweet.id, NOW_MS)
+    await likes.remove(ANN, tweet.id)
+    for user in (5, 6):
+        await likes.remove(user, tweet.id)
+    await Tweets(mongo).remove(ANN, tweet.id)
+    bucket = ids.bucket(tweet.id)
+    found = [event for event in await events(changes, await leased(changes, "a")) if "iked" not in event.name]
+    liked = [Event(EventName.TWEET_RANKED, bucket, tweet.id)] * 2
+    assert found == [
+        Event(EventName.TWEET_POSTED, bucket, tweet.id),
+        *liked,
+        *liked,
+        Event(EventName.TWEET_DELETED, bucket, tweet.id),
+    ]
+
+
+async def test_likes_name_both_ends_in_the_tweets_bucket_and_imported_ones_are_none(
+    mongo: Mongo, changes: Changes
+) -> None:
+    tweet = await Tweets(mongo).add(ANN, "one", NOW_MS)
+    await mongo.likes.insert_one({"_id": {"t": tweet.id, "u": 5}, "at": NOW_MS, "imported": True})
+    await Likes(mongo).add(BOB, tweet.id, NOW_MS)
+    await Likes(mongo).remove(BOB, tweet.id)
+    bucket = ids.bucket(tweet.id)
+    assert (await events(changes, await leased(changes, "a")))[1:] == [
+        Event(EventName.TWEET_LIKED, bucket, tweet.id, BOB),
+        Event(EventName.TWEET_UNLIKED, bucket, tweet.id, BOB),
+    ]
 
 
 async def test_imported_documents_are_passed_over_but_their_end_is_seen(mongo: Mongo, changes: Changes) -> None:

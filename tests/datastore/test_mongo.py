@@ -14,6 +14,7 @@ from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.mongo import INDEXES, Doc, DuplicateKeyError, Mongo, duplicate_field
 from datastore.purges import Purges
+from datastore.records import TopWindow
 from datastore.retweets import Retweets
 from datastore.session_ends import SessionEnds
 from datastore.sessions import Sessions
@@ -81,6 +82,12 @@ async def ask_everything(mongo: Mongo, people: list[int]) -> None:
         await entries.newest(people[:200], 3, before)
         await retweets.of_tweet(tweet.id, 21, before)
         await retweets.of_user(bob, 21, before)
+
+    await tweets.places([tweet.id, answer.id, 7])
+    await tweets.add(bob, "three", NOW_MS + 10_002, answered=tweet)
+    for lowest in (0.0, 1e6):
+        await tweets.top(TopWindow.DAY, 100, lowest)
+        await tweets.top(TopWindow.HOUR, 100, lowest, (2e6, tweet.id))
 
     for after in (None, (NOW_MS + 500, ann)):
         await follows.followers(ann, 21, after)

@@ -141,8 +141,8 @@ async def test_a_tweet_is_found_at_once_and_a_deleted_one_not_and_nothing_is_lef
     tombstone = await mongo.tweets.find_one({"_id": tweet.id})
     assert tombstone
     assert not set(tombstone) & set(SAID)
+    assert not {"secret", "#tag", "tag", "Tag", "@ann"} & set(map(str, tombstone.values()))
     assert "ecret" not in str(tombstone)
-    assert "ag" not in str(tombstone)
 
 
 # ---------------------------------------------------------------- what is written

@@ -1,7 +1,7 @@
 """The rooms below the front door: a database and a Redis of each test's own, with nothing running."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -16,7 +16,9 @@ from datastore.tweets import Tweets
 from realtime.fanout import Fanout
 from realtime.handlers import Rooms
 from realtime.pipeline import open_rooms
+from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
+from realtime.top_tweets import TopBounds, TopTweets
 
 # A Redis of their own: the shared server of the front-door tests uses number 0.
 REDIS_NUMBER = 9
@@ -36,6 +38,7 @@ class House:
     tweets: Tweets
     timelines: Timelines
     fanout: Fanout
+    top_tweets: TopTweets
     rooms: Rooms
 
     async def tweet(self, author_id: int, at_ms: int | None = None) -> Tweet:
@@ -48,7 +51,7 @@ class House:
 
 @pytest.fixture
 async def house(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    """Small bounds: 10 entries kept, trimmed at 14."""
+    """Small bounds: 10 entries kept, trimmed at 14; 20 top tweets kept, 10 of them listed."""
     name = f"house_{ids.new(ids.now_ms())}"
     redis_url = settings.redis_url.removesuffix("/0") + f"/{REDIS_NUMBER}"
     own = settings.model_copy(update={"mongo_database": name, "redis_url": redis_url})
@@ -59,6 +62,19 @@ async def house(settings: Settings, tmp_path_factory: pytest.TempPathFactory) ->
         rooms = open_rooms(clients.mongo, clients.redis, PARTITIONS, bounds, TOP_USER_THRESHOLD)
         changes = Changes(clients.mongo)
         await changes.prepare()
-        yield House(clients, clients.redis, changes, rooms.follows, rooms.tweets, rooms.timelines, rooms.fanout, rooms)
+        top_bounds = TopBounds(kept=20, trim_at=24, listed=10, snapshots=3, build_lease_ms=300)
+        top_tweets = TopTweets(Scripts(clients.redis), rooms.tweets, top_bounds)
+        rooms = replace(rooms, top_tweets=top_tweets)
+        yield House(
+            clients,
+            clients.redis,
+            changes,
+            rooms.follows,
+            rooms.tweets,
+            rooms.timelines,
+            rooms.fanout,
+            top_tweets,
+            rooms,
+        )
         await clients.redis.flushdb()
         await clients.mongo.client.drop_database(name)

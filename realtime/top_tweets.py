@@ -1,0 +1,205 @@
+"""Top tweets: for each window one sorted set of the best places (datastore.popularity), and snapshots to page over.
+
+Derived; safe to flush. A list is a pure function of MongoDB and the moment: where Redis does not serve, MongoDB answers
+from an index. Never reads tweet bodies, filters nothing.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from secrets import randbits
+
+import structlog
+
+from datastore import ids, popularity
+from datastore.records import TopWindow
+from datastore.tweets import Tweets
+from realtime import keys
+from realtime.connect import RedisError
+from realtime.scripts import Arg, Scripts, fresh_token
+
+log = structlog.get_logger()
+
+# Tweets in one call of the ranking script, and in one part of a rebuild: above, Redis stalls for milliseconds.
+TWEETS_PER_SCRIPT = 250
+# Nobody pages deeper; who subscribes sees at most a page.
+LISTED, WATCHED = 1000, 100
+
+
+@dataclass(frozen=True, slots=True)
+class TopBounds:
+    """How much is kept, and for how long.
+
+    Trimming by rank keeps the list exact: what goes raises the floor, a set is complete above its floor, and when fewer
+    than `listed` are left above it, the set is dropped and rebuilt. So 9,000 of 10,000 must leave before that happens.
+    """
+
+    kept: int = 10_000
+    trim_at: int = 11_000
+    listed: int = LISTED
+    # A list of 1,000 takes about 30 KB. The cursor of one that had to go still works, by place.
+    snapshots: int = 64
+    snapshot_ms: int = 5 * 60 * 1000
+    # Whatever may have slipped in (a worker that froze between reading and writing) is gone after so long.
+    life_ms: int = 3600 * 1000
+    build_lease_ms: int = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Behind what a page begins: `rank` tweets of `snapshot` (0: of none), the last of which stood at `place`."""
+
+    snapshot: int
+    rank: int
+    place: float
+    tweet_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One row: where it stands, and how to go on behind it."""
+
+    tweet_id: int
+    score: float
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class TopSkeleton:
+    """Rows of one page, best first, as they stood at `at_ms`. `more`: there are further ones."""
+
+    rows: list[Ranked]
+    more: bool
+    at_ms: int
+
+
+class TopTweets:
+    """The lists of all windows. Owns every key that starts with `top:`."""
+
+    def __init__(self, scripts: Scripts, tweets: Tweets, bounds: TopBounds | None = None) -> None:
+        self._scripts = scripts
+        self._tweets = tweets
+        self._bounds = bounds or TopBounds()
+        self._gathered: set[int] = set()
+        self._building: dict[TopWindow, asyncio.Task[bool]] = {}
+
+    # What workers write
+
+    def gather(self, tweet_id: int) -> None:
+        """Have the tweet ranked by the next flush."""
+        self._gathered.add(tweet_id)
+
+    async def flush(self) -> None:
+        """Rank what was gathered."""
+        tweet_ids, self._gathered = self._gathered, set()
+        await self.rank(tweet_ids)
+
+    async def rank(self, tweet_ids: Collection[int]) -> None:
+        """Put tweets where MongoDB says that they stand now, or take them out: one ZADD or ZREM a window. Idempotent.
+
+        One round trip to each, for each 250 tweets. Calls for one tweet must not overlap: its events are of one
+        partition.
+        """
+        wanted = sorted(tweet_ids)
+        for at in range(0, len(wanted), TWEETS_PER_SCRIPT):
+            await self._rank(wanted[at : at + TWEETS_PER_SCRIPT])
+
+    async def _rank(self, tweet_ids: Sequence[int]) -> None:
+        places = await self._tweets.places(tweet_ids)
+        bounds, now_ms = self._bounds, ids.now_ms()
+        args: list[Arg] = [bounds.kept, bounds.trim_at, bounds.listed, WATCHED, len(tweet_ids)]
+        for window in TopWindow:
+            args.append(repr(popularity.lowest_place(window, now_ms)))
+            for tweet_id in tweet_ids:
+                place = places.get(tweet_id, {}).get(window)
+                args += [_member(tweet_id), "" if place is None else repr(place)]
+        names = [name for window in TopWindow for name in (*_keys(window), keys.top_channel(window))]
+        await self._scripts.run("top_rank", names, *args)
+
+    async def drop(self) -> None:
+        """Keep no list any longer: the next read rebuilds it."""
+        await self._scripts.redis.unlink(*(name for window in TopWindow for name in _keys(window)[::2]))
+
+    # What requests read
+
+    async def page(
+        self, window: TopWindow, first: int, now_ms: int, after: Position | None = None, snapshot: bool = False
+    ) -> TopSkeleton:
+        """One page, of at most 1,000 listed tweets; `after` is exclusive. Fewer than `first` means the end.
+
+        One Redis round trip; without Redis, or while the list is built, one to MongoDB. With `snapshot`, or behind a
+        position in one, the pages of one walk repeat nothing and leave nothing out, for five minutes; after that, and
+        without Redis, a walk goes on by place.
+        """
+        reached = after.rank if after else 0
+        count = min(first + 1, self._bounds.listed - reached)
+        if count <= 0:
+            return TopSkeleton([], False, now_ms)
+        found = await self._kept(window, count, now_ms, after, snapshot)
+        if found is None:
+            behind = (after.place, after.tweet_id) if after else None
+            lowest = popularity.lowest_place(window, now_ms)
+            found = 0, now_ms, await self._tweets.top(window, count, lowest, behind)
+        snapshot_id, at_ms, pairs = found
+        rows = [
+            Ranked(tweet, popularity.score(place, window, at_ms), Position(snapshot_id, rank, place, tweet))
+            for rank, (tweet, place) in enumerate(pairs, reached + 1)
+        ]
+        return TopSkeleton(rows[:first], len(rows) > first, at_ms)
+
+    async def _kept(
+        self, window: TopWindow, count: int, now_ms: int, after: Position | None, snapshot: bool
+    ) -> tuple[int, int, list[tuple[int, float]]] | None:
+        """(snapshot, when, rows) as Redis serves them; rebuilds a missing list. None while it cannot."""
+        fresh = randbits(52) + 1 if snapshot and after is None else ""
+        behind = [after.snapshot or "", after.rank, repr(after.place), _member(after.tweet_id)] if after else []
+        bounds = self._bounds
+        args: list[Arg] = [count, repr(popularity.lowest_place(window, now_ms)), now_ms]
+        args += [*(behind or ["", 0, "", ""]), fresh, bounds.listed, bounds.snapshots, bounds.snapshot_ms]
+        try:
+            answer = await self._scripts.run("top_page", _keys(window), *args)
+            if answer[0] == "missing" and await self.rebuild(window):
+                answer = await self._scripts.run("top_page", _keys(window), *args)
+        except RedisError as error:
+            log.warning("top_tweets.unserved", window=window, error=type(error).__name__)
+            return None
+        if answer[0] != "served":
+            return None
+        rows = answer[3]
+        pairs = [(int(member), float(place)) for member, place in zip(rows[::2], rows[1::2], strict=True)]
+        return int(answer[1] or 0), int(answer[2]), pairs
+
+    async def rebuild(self, window: TopWindow) -> bool:
+        """Build a list that is not kept, once however many ask in this process. False: another process builds."""
+        task = self._building.get(window)
+        if task is None:
+            task = self._building[window] = asyncio.create_task(self._rebuild(window))
+            task.add_done_callback(lambda _: self._building.pop(window, None))
+        # Shielded: a reader who goes away must not end the build for the others who wait.
+        return await asyncio.shield(task)
+
+    async def _rebuild(self, window: TopWindow) -> bool:
+        names, token, bounds = _keys(window), fresh_token(), self._bounds
+        state = await self._scripts.run("top_begin", names[:1], token, bounds.build_lease_ms)
+        if state != "begun":
+            return bool(state == "served")
+        # Read only now: what is written from here on is also put into the set, and stays.
+        rows = await self._tweets.top(window, bounds.kept, popularity.lowest_place(window, ids.now_ms()))
+        floor = repr(rows[-1][1]) if len(rows) == bounds.kept else "-inf"
+        done = 1
+        for at in range(0, len(rows) + 1, TWEETS_PER_SCRIPT):
+            part = rows[at : at + TWEETS_PER_SCRIPT]
+            last = at + TWEETS_PER_SCRIPT > len(rows)
+            pairs = [arg for tweet_id, place in part for arg in (_member(tweet_id), repr(place))]
+            head = (token, floor if last else "", bounds.life_ms)
+            done = await self._scripts.run("top_fill", [names[0], names[2]], *head, *pairs)
+        return bool(done)
+
+
+def _keys(window: TopWindow) -> tuple[str, str, str]:
+    return keys.top_tweets(window), keys.top_snapshots(window), keys.top_latest(window)
+
+
+def _member(tweet_id: int) -> str:
+    # As wide as the highest id, so that at one place the order of the texts is that of the numbers.
+    return f"{tweet_id:016d}"
