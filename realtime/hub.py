@@ -1,15 +1,10 @@
 """Hub: one pub/sub connection a process, and the readers behind it. Pub/sub is only the fast path: the reader's own
-stream is the data, so a lost message is read on, and what cannot be read on is announced.
-
-Guarantee: a reader gets exactly the numbered events behind their position, in order, each once, or a resync in their
-place. Never a silent hole, never a repeat.
+stream is the data, so a lost message is read on, and what cannot be read on is announced (see realtime/reader.py).
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -17,146 +12,18 @@ import structlog
 
 from datastore.follows import Follows
 from datastore.mongo import PyMongoError as DatabaseError
-from datastore.records import ResyncReason
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisError
+from realtime.reader import Numbered, Reader, for_others, parse
 from realtime.scripts import Scripts
 from realtime.timelines import Timelines
 
 log = structlog.get_logger()
 
-# Pushed events wait here while the reader is busy; a reader further behind reads on from the stream when drained.
-QUEUE_LIMIT = 64
 # Readers looked after in one pipeline of the sweep.
 SWEEP_BATCH = 500
 # Readers asked about in one query when a top user writes.
 MATCH_BATCH = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Numbered:
-    """One event of a stream. kind '+': `entry_id` joined; '-': it left, it showed `tweet_id`; 's': resync; '.': it is
-    for others. `author_id` is told for entries of top users only."""
-
-    token: str
-    kind: str
-    entry_id: int = 0
-    tweet_id: int = 0
-    author_id: int = 0
-    reason: ResyncReason = ResyncReason.STATE_LOST
-
-
-@dataclass(slots=True, eq=False)
-class Chain:
-    """A reader's place in one stream. `position` is the token of the last event handed out, `tail` of the last one
-    queued; `stale` says that pub/sub does not suffice and the stream must be read on."""
-
-    wake: asyncio.Event
-    position: str = ""
-    tail: str = ""
-    stale: bool = False
-    overflowed: bool = False
-    queue: deque[Numbered] = field(default_factory=deque)
-
-    def start(self, position: str) -> None:
-        """Begin here, as a reconnect does: the stream is read before pub/sub counts."""
-        self.position = self.tail = position
-        self.doubt()
-
-    def offer(self, previous: str, event: Numbered) -> None:
-        """A pub/sub message: the next in the chain is queued, anything else makes the reader read on."""
-        if previous == self.tail and len(self.queue) < QUEUE_LIMIT:
-            self.queue.append(event)
-            self.tail = event.token
-        elif event.token != self.tail:
-            self.overflowed = self.overflowed or len(self.queue) >= QUEUE_LIMIT
-            self.stale = True
-        self.wake.set()
-
-    def doubt(self) -> None:
-        """Something may have been missed: read on."""
-        self.stale = True
-        self.wake.set()
-
-    def take(self) -> Numbered:
-        """The next queued event; the position moves behind it."""
-        event = self.queue.popleft()
-        self.position = event.token
-        return event
-
-    def fill(self, missed: list[Numbered], last: str) -> None:
-        """Queue what the stream held behind the position, up to its newest token."""
-        # What pub/sub queued meanwhile is among the missed, or newer: then its tail says that there is more to read.
-        newer = bool(self.queue) and self.queue[-1].token != last
-        self.queue.clear()
-        self.queue.extend(missed)
-        self.tail, self.overflowed = last, False
-        self.stale = self.stale or newer
-
-
-class Reader:
-    """One open subscription: the reader's own stream, and the one that all readers of top users share."""
-
-    def __init__(self, reader_id: int, hub: "Hub") -> None:
-        self.reader_id = reader_id
-        self.wake = asyncio.Event()
-        self.own, self.top = Chain(self.wake), Chain(self.wake)
-        self._hub = hub
-
-    async def events(self, after: str | None) -> AsyncIterator[Numbered]:
-        """Everything behind `after` ("own/top"), then everything new, for ever; each event's token is the position in
-        both streams behind it. None: from now on. Empty: the page had no position, so a resync comes first."""
-        own, _, top = (after or "").partition("/")
-        self.own.start(own or await self._hub.fresh_position(self.reader_id))
-        self.top.start(top or await self._hub.top_position())
-        if after == "":
-            yield self._placed(Numbered("", "s", reason=ResyncReason.STATE_LOST))
-        while True:
-            if chain := self._next():
-                event = chain.take()
-                if event.kind != ".":
-                    yield self._placed(event)
-            elif self.own.stale:
-                await self._read_on(self.own, self._hub.missed)
-            elif self.top.stale:
-                await self._read_on(self.top, self._hub.missed_of_top_users)
-            else:
-                self.wake.clear()
-                await self.wake.wait()
-
-    def _next(self) -> Chain | None:
-        """The chain whose head comes first: an author who changes roads keeps their order."""
-        if self.own.queue and self.top.queue:
-            return min(self.own, self.top, key=lambda chain: chain.queue[0].entry_id)
-        if self.own.queue:
-            return self.own
-        # Behind what may still be read on from the reader's own stream.
-        return self.top if self.top.queue and not self.own.stale else None
-
-    def _placed(self, event: Numbered) -> Numbered:
-        return replace(event, token=f"{self.own.position}/{self.top.position}")
-
-    async def _read_on(self, chain: Chain, missed_by: "MissedBy") -> None:
-        """Queue what the stream holds behind the position, or a resync where the chain is broken."""
-        chain.stale = False
-        telemetry.LIVE_READ_ON.inc()
-        try:
-            missed, last = await missed_by(self.reader_id, chain.position)
-        except RedisError:
-            await asyncio.sleep(self._hub.sweep_seconds)
-            chain.stale = True
-            return
-        if missed is None:
-            reason = ResyncReason.SLOW_CONSUMER if chain.overflowed else ResyncReason.STATE_LOST
-            missed = [Numbered(last, "s", reason=reason)]
-            if chain is self.own:
-                # The page that is fetched now covers both streams: one resync is enough.
-                self.top.start(await self._hub.top_position())
-        chain.fill(missed, last)
-
-
-# (reader, position) -> the events behind it, oldest first, or None if it is unknown; and the newest token.
-MissedBy = Callable[[int, str], Awaitable[tuple[list[Numbered] | None, str]]]
 
 
 class Hub:
@@ -239,7 +106,7 @@ class Hub:
         if missed:
             pairs = {(reader_id, event.author_id) for event in missed}
             followed = await self._follows.existing(pairs)
-            missed = [event if (reader_id, event.author_id) in followed else _for_others(event) for event in missed]
+            missed = [event if (reader_id, event.author_id) in followed else for_others(event) for event in missed]
         return missed, last or await self.top_position()
 
     async def _resume(self, names: list[str], position: str, ttl_ms: int) -> tuple[list[Numbered] | None, str]:
@@ -340,7 +207,7 @@ class Hub:
                 for reader in readers:
                     reader.top.doubt()
                 continue
-            others = _for_others(event)
+            others = for_others(event)
             for reader in readers:
                 reader.top.offer(previous, event if reader.reader_id in followers else others)
 
@@ -378,17 +245,3 @@ class Hub:
                 # While messages wait to be matched, the readers are behind on purpose.
                 if top_last != reader.top.tail and self._of_top_users.empty():
                     reader.top.doubt()
-
-
-def parse(token: str, payload: str) -> Numbered:
-    """The event of a payload that lua/common.lua numbered."""
-    kind, _, rest = payload.partition(":")
-    if kind == "s":
-        return Numbered(token, "s", reason=ResyncReason(rest))
-    entry, tweet, author = [*rest.split(":"), "0", "0"][:3]
-    return Numbered(token, kind, int(entry), int(tweet), int(author))
-
-
-def _for_others(event: Numbered) -> Numbered:
-    """The same place in the stream, with nothing for this reader."""
-    return Numbered(event.token, ".", event.entry_id)

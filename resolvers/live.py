@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Collection
 
 from datastore.records import HomeTimelineEvent, Resync, TweetAdded, TweetRemoved
 from realtime import telemetry
-from realtime.hub import Numbered
+from realtime.reader import Numbered
 from resolvers import guards, selection
 from resolvers.context import Context, Info
 from resolvers.timelines import hydrate, present, visible

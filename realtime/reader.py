@@ -1,0 +1,176 @@
+"""Reader: one open subscription's place in its streams. Holds no connection; the hub feeds it and reads for it.
+
+Guarantee: exactly the numbered events behind the position, in order, each once, or a resync in their place. Never a
+silent hole, never a repeat.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from datastore.records import ResyncReason
+from realtime import telemetry
+from realtime.connect import RedisError
+
+# Pushed events wait here while the reader is busy; a reader further behind reads on from the stream when drained.
+QUEUE_LIMIT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """One event of a stream. kind '+': `entry_id` joined; '-': it left, it showed `tweet_id`; 's': resync; '.': it is
+    for others. `author_id` is told for entries of top users only."""
+
+    token: str
+    kind: str
+    entry_id: int = 0
+    tweet_id: int = 0
+    author_id: int = 0
+    reason: ResyncReason = ResyncReason.STATE_LOST
+
+
+@dataclass(slots=True, eq=False)
+class Chain:
+    """A reader's place in one stream. `position` is the token of the last event handed out, `tail` of the last one
+    queued; `stale` says that pub/sub does not suffice and the stream must be read on."""
+
+    wake: asyncio.Event
+    position: str = ""
+    tail: str = ""
+    stale: bool = False
+    overflowed: bool = False
+    queue: deque[Numbered] = field(default_factory=deque)
+
+    def start(self, position: str) -> None:
+        """Begin here, as a reconnect does: the stream is read before pub/sub counts."""
+        self.position = self.tail = position
+        self.doubt()
+
+    def offer(self, previous: str, event: Numbered) -> None:
+        """A pub/sub message: the next in the chain is queued, anything else makes the reader read on."""
+        if previous == self.tail and len(self.queue) < QUEUE_LIMIT:
+            self.queue.append(event)
+            self.tail = event.token
+        elif event.token != self.tail:
+            self.overflowed = self.overflowed or len(self.queue) >= QUEUE_LIMIT
+            self.stale = True
+        self.wake.set()
+
+    def doubt(self) -> None:
+        """Something may have been missed: read on."""
+        self.stale = True
+        self.wake.set()
+
+    def take(self) -> Numbered:
+        """The next queued event; the position moves behind it."""
+        event = self.queue.popleft()
+        self.position = event.token
+        return event
+
+    def fill(self, missed: list[Numbered], last: str) -> None:
+        """Queue what the stream held behind the position, up to its newest token."""
+        # What pub/sub queued meanwhile is among the missed, or newer: then its tail says that there is more to read.
+        newer = bool(self.queue) and self.queue[-1].token != last
+        self.queue.clear()
+        self.queue.extend(missed)
+        self.tail, self.overflowed = last, False
+        self.stale = self.stale or newer
+
+
+# (reader, position) -> the events behind it, oldest first, or None if it is unknown; and the newest token.
+MissedBy = Callable[[int, str], Awaitable[tuple[list[Numbered] | None, str]]]
+
+
+class Source(Protocol):
+    """What a reader reads from: the hub."""
+
+    sweep_seconds: float
+
+    async def fresh_position(self, reader_id: int) -> str:
+        """The newest position in the reader's own stream."""
+
+    async def top_position(self) -> str:
+        """The newest position in the shared stream."""
+
+    async def missed(self, reader_id: int, position: str) -> tuple[list[Numbered] | None, str]:
+        """As MissedBy, in the reader's own stream."""
+
+    async def missed_of_top_users(self, reader_id: int, position: str) -> tuple[list[Numbered] | None, str]:
+        """As MissedBy, in the shared stream."""
+
+
+class Reader:
+    """One open subscription: the reader's own stream, and the one that all readers of top users share."""
+
+    def __init__(self, reader_id: int, source: "Source") -> None:
+        self.reader_id = reader_id
+        self.wake = asyncio.Event()
+        self.own, self.top = Chain(self.wake), Chain(self.wake)
+        self._source = source
+
+    async def events(self, after: str | None) -> AsyncIterator[Numbered]:
+        """Everything behind `after` ("own/top"), then everything new, for ever; each event's token is the position in
+        both streams behind it. None: from now on. Empty: the page had no position, so a resync comes first."""
+        own, _, top = (after or "").partition("/")
+        self.own.start(own or await self._source.fresh_position(self.reader_id))
+        self.top.start(top or await self._source.top_position())
+        if after == "":
+            yield self._placed(Numbered("", "s", reason=ResyncReason.STATE_LOST))
+        while True:
+            if chain := self._next():
+                event = chain.take()
+                if event.kind != ".":
+                    yield self._placed(event)
+            elif self.own.stale:
+                await self._read_on(self.own, self._source.missed)
+            elif self.top.stale:
+                await self._read_on(self.top, self._source.missed_of_top_users)
+            else:
+                self.wake.clear()
+                await self.wake.wait()
+
+    def _next(self) -> Chain | None:
+        """The chain whose head comes first: an author who changes roads keeps their order."""
+        if self.own.queue and self.top.queue:
+            return min(self.own, self.top, key=lambda chain: chain.queue[0].entry_id)
+        if self.own.queue:
+            return self.own
+        # Behind what may still be read on from the reader's own stream.
+        return self.top if self.top.queue and not self.own.stale else None
+
+    def _placed(self, event: Numbered) -> Numbered:
+        return replace(event, token=f"{self.own.position}/{self.top.position}")
+
+    async def _read_on(self, chain: Chain, missed_by: MissedBy) -> None:
+        """Queue what the stream holds behind the position, or a resync where the chain is broken."""
+        chain.stale = False
+        telemetry.LIVE_READ_ON.inc()
+        try:
+            missed, last = await missed_by(self.reader_id, chain.position)
+        except RedisError:
+            await asyncio.sleep(self._source.sweep_seconds)
+            chain.stale = True
+            return
+        if missed is None:
+            reason = ResyncReason.SLOW_CONSUMER if chain.overflowed else ResyncReason.STATE_LOST
+            missed = [Numbered(last, "s", reason=reason)]
+            if chain is self.own:
+                # The page that is fetched now covers both streams: one resync is enough.
+                self.top.start(await self._source.top_position())
+        chain.fill(missed, last)
+
+
+def parse(token: str, payload: str) -> Numbered:
+    """The event of a payload that lua/common.lua numbered."""
+    kind, _, rest = payload.partition(":")
+    if kind == "s":
+        return Numbered(token, "s", reason=ResyncReason(rest))
+    entry, tweet, author = [*rest.split(":"), "0", "0"][:3]
+    return Numbered(token, kind, int(entry), int(tweet), int(author))
+
+
+def for_others(event: Numbered) -> Numbered:
+    """The same place in the stream, with nothing for this reader."""
+    return Numbered(event.token, ".", event.entry_id)
