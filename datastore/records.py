@@ -323,3 +323,58 @@ class ImportCounts:
     present: int = 0
     bad: int = 0
     errors: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class PostedTweet:
+    """Somebody posted a tweet."""
+
+    tweet: Tweet
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedTweet:
+    """Somebody deleted a tweet."""
+
+    tweet_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class LikedTweet:
+    """Somebody liked a tweet."""
+
+    tweet: Tweet
+
+
+@dataclass(frozen=True, slots=True)
+class Retweeted:
+    """Somebody retweeted a tweet."""
+
+    tweet: Tweet
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedUser:
+    """Somebody followed a user."""
+
+    user: User
+
+
+UserActivity = PostedTweet | DeletedTweet | LikedTweet | Retweeted | FollowedUser
+
+
+@dataclass(frozen=True, slots=True)
+class TweetCounts:
+    """A watched tweet's counts have changed."""
+
+    tweet: Tweet
+
+
+@dataclass(frozen=True, slots=True)
+class TweetGone:
+    """A watched tweet is gone."""
+
+    tweet_id: int
+
+
+TweetEvent = TweetCounts | TweetGone

@@ -158,6 +158,11 @@ class Tweets:
         """One tweet, None if it is absent or deleted."""
         return (await self.get_many([tweet_id]))[0]
 
+    async def answered_by(self, tweet_id: int) -> int | None:
+        """The tweet that this one answers or answered, deleted or not; None if it answers none."""
+        doc = await self._tweets.find_one({"_id": tweet_id}, {"reply_to": 1})
+        return doc.get("reply_to") if doc else None
+
     async def author_of(self, tweet_id: int) -> int | None:
         """Who wrote it, deleted or not."""
         doc = await self._tweets.find_one({"_id": tweet_id}, {"author": 1})

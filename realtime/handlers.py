@@ -14,6 +14,7 @@ from realtime.fanout import Fanout
 from realtime.timelines import Timelines
 from realtime.top_tweets import TopTweets
 from realtime.top_users import TopUsers
+from realtime.topics import Deed, Topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Rooms:
     timelines: Timelines
     fanout: Fanout
     top_tweets: TopTweets
+    topics: Topics
     top_users: TopUsers
     raise_event: Callable[[Event], Awaitable[None]]
 
@@ -37,14 +39,21 @@ async def on_tweet_posted(rooms: Rooms, event: Event) -> None:
     tweet = await rooms.tweets.get(event.subject_id)
     if tweet is None:
         return
+    rooms.topics.did(tweet.author_id, Deed.POSTED, tweet.id)
+    if tweet.in_reply_to_id is not None:
+        rooms.topics.happened_to(tweet.in_reply_to_id)
     await _push(rooms, tweet.author_id, tweet.id)
 
 
 async def on_tweet_deleted(rooms: Rooms, event: Event) -> None:
     """Take the tweet and every retweet of it out of the timelines they were pushed to, and out of the top tweets."""
     rooms.top_tweets.gather(event.subject_id)
+    rooms.topics.happened_to(event.subject_id)
     author_id = await rooms.tweets.author_of(event.subject_id)
+    if answered_id := await rooms.tweets.answered_by(event.subject_id):
+        rooms.topics.happened_to(answered_id)
     if author_id is not None:
+        rooms.topics.did(author_id, Deed.DELETED, event.subject_id)
         await _unpush(rooms, author_id, event.subject_id, event.subject_id)
     async for retweets in rooms.retweets.walk_tweet(event.subject_id):
         for retweet in retweets:
@@ -56,6 +65,8 @@ async def on_tweet_retweeted(rooms: Rooms, event: Event) -> None:
     author anyway."""
     retweet = await rooms.retweets.get(event.subject_id)
     if retweet and await rooms.tweets.get(retweet.tweet_id):
+        rooms.topics.did(retweet.author_id, Deed.RETWEETED, retweet.tweet_id)
+        rooms.topics.happened_to(retweet.tweet_id)
         await _push(rooms, retweet.author_id, retweet.id)
 
 
@@ -63,15 +74,19 @@ async def on_retweet_undone(rooms: Rooms, event: Event) -> None:
     """Take this retweet out again; another one of the same tweet stays."""
     retweet = await rooms.retweets.any_state(event.subject_id)
     if retweet:
+        rooms.topics.happened_to(retweet.tweet_id)
         await _unpush(rooms, retweet.author_id, retweet.id, retweet.tweet_id)
 
 
 async def on_tweet_liked(rooms: Rooms, event: Event) -> None:
-    """Nothing: the counter that moves raises an event of its own, behind which it can be read."""
+    """Tell who listens. The place among the top tweets moves with the counter, which raises an event of its own."""
+    rooms.topics.did(event.other_id, Deed.LIKED, event.subject_id)
+    rooms.topics.happened_to(event.subject_id)
 
 
 async def on_tweet_unliked(rooms: Rooms, event: Event) -> None:
-    """Nothing, as for a like."""
+    """Tell who watches the tweet."""
+    rooms.topics.happened_to(event.subject_id)
 
 
 async def on_tweet_ranked(rooms: Rooms, event: Event) -> None:
@@ -85,6 +100,7 @@ async def on_user_followed(rooms: Rooms, event: Event) -> None:
     roads = await rooms.users.roads(author_id)
     if roads and roads.is_top:
         await rooms.follows.flag(author_id, [follower_id], top=True)
+    rooms.topics.did(follower_id, Deed.FOLLOWED, author_id)
     await rooms.timelines.merge(follower_id, author_id)
     await _look_at_threshold(rooms, author_id, roads)
 

@@ -3,7 +3,7 @@ stream is the data, so a lost message is read on, and what cannot be read on is 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any
@@ -24,6 +24,11 @@ log = structlog.get_logger()
 SWEEP_BATCH = 500
 # Readers asked about in one query when a top user writes.
 MATCH_BATCH = 1000
+# Plain messages that wait for a slow listener; they are news, and old news goes first.
+QUEUED_MESSAGES = 100
+
+# Takes a plain message, or None for "there may have been some".
+Tap = Callable[[str | None], None]
 
 
 class Hub:
@@ -46,7 +51,7 @@ class Hub:
         self._presence_ms = presence_ms
         self.sweep_seconds = sweep_seconds
         self._readers: dict[str, set[Reader]] = {}
-        self._watchers: dict[str, set[asyncio.Event]] = {}
+        self._taps: dict[str, set[Tap]] = {}
         self._confirmed: dict[str, asyncio.Event] = {}
         self._of_top_users: asyncio.Queue[tuple[str, Numbered]] = asyncio.Queue()
 
@@ -79,20 +84,45 @@ class Hub:
                 await asyncio.shield(self._unsubscribe(channel))
 
     @asynccontextmanager
-    async def watch(self, channel: str) -> AsyncIterator[asyncio.Event]:
-        """An event that is set whenever a plain message came on this channel, or may have been missed. Clear it before
-        reading what it announces. The channel closes with its last watcher."""
+    async def watch(self, *channels: str) -> AsyncIterator[asyncio.Event]:
+        """An event that is set whenever a plain message came on one of these channels, or may have been missed. Clear
+        it before reading what it announces."""
         changed = asyncio.Event()
-        self._watchers.setdefault(channel, set()).add(changed)
-        try:
-            await self._subscribe(channel)
+        async with self._tapped(channels, lambda _: changed.set()):
             yield changed
+
+    @asynccontextmanager
+    async def listen(self, channel: str) -> AsyncIterator[asyncio.Queue[str]]:
+        """The plain messages of this channel as they come. Whoever is too slow loses the oldest."""
+        messages: asyncio.Queue[str] = asyncio.Queue(QUEUED_MESSAGES)
+
+        def take(payload: str | None) -> None:
+            if payload is None:
+                return
+            if messages.full():
+                messages.get_nowait()
+            messages.put_nowait(payload)
+
+        async with self._tapped([channel], take):
+            yield messages
+
+    @asynccontextmanager
+    async def _tapped(self, channels: Sequence[str], tap: Tap) -> AsyncIterator[None]:
+        """Call `tap` with each message of these channels, with None after a reconnect. A channel closes with its last
+        tap."""
+        for channel in channels:
+            self._taps.setdefault(channel, set()).add(tap)
+        try:
+            for channel in channels:
+                await self._subscribe(channel)
+            yield
         finally:
-            self._watchers[channel].discard(changed)
-            if not self._watchers[channel]:
-                del self._watchers[channel]
-                self._confirmed.pop(channel, None)
-                await asyncio.shield(self._unsubscribe(channel))
+            for channel in channels:
+                self._taps[channel].discard(tap)
+                if not self._taps[channel]:
+                    del self._taps[channel]
+                    self._confirmed.pop(channel, None)
+                    await asyncio.shield(self._unsubscribe(channel))
 
     async def missed(self, reader_id: int, position: str) -> tuple[list[Numbered] | None, str]:
         """What the reader's own stream holds behind a position. One round trip; makes an absent reader present."""
@@ -148,7 +178,7 @@ class Hub:
             log.warning("hub.unconfirmed")
 
     async def _unsubscribe(self, channel: str) -> None:
-        if channel in self._readers or channel in self._watchers:
+        if channel in self._readers or channel in self._taps:
             return
         try:
             await self._pubsub.sunsubscribe(channel)
@@ -172,9 +202,9 @@ class Hub:
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         channel = message["channel"]
-        for changed in self._watchers.get(channel, ()):
+        for tap in self._taps.get(channel, ()):
             # A repeated confirmation counts too: see below.
-            changed.set()
+            tap(message["data"] if message["type"] == "smessage" else None)
         if message["type"] == "smessage" and (channel in self._readers or channel == keys.TOP_CHANNEL):
             previous, token, payload = message["data"].split(":", 2)
             event = parse(token, payload)

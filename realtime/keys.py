@@ -88,6 +88,16 @@ TOP_STREAM = "ev:{top}"
 TOP_CHANNEL = "live:{top}"
 
 
+def activity_channel(user_id: int) -> str:
+    """Sharded channel: "deed:id" of what this person does (realtime/topics.py)."""
+    return f"act:{{{bucket(user_id)}}}:{user_id}"
+
+
+def tweet_channel(tweet_id: int) -> str:
+    """Sharded channel: an empty message when something happened to this tweet."""
+    return f"tw:{{{bucket(tweet_id)}}}:{tweet_id}"
+
+
 def events(partition: int) -> str:
     """Stream of events by author bucket, ids only; trimmed to what is not yet acknowledged."""
     return f"events:{partition}"

@@ -22,6 +22,7 @@ from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
 from realtime.top_tweets import TopTweets
 from realtime.top_users import TopUsers
+from realtime.topics import Topics
 from realtime.worker import Worker, handled_beats
 
 # How often `settle` looks.
@@ -86,6 +87,7 @@ def open_rooms(mongo: Mongo, redis: Client, partitions: int, bounds: Bounds, top
         timelines=timelines,
         fanout=Fanout(scripts, bounds),
         top_tweets=TopTweets(scripts, tweets),
+        topics=Topics(redis),
         top_users=TopUsers(scripts, users, follows, entries, timelines, top_user_threshold),
         raise_event=partial(raise_event, redis, partitions),
     )

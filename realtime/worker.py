@@ -175,6 +175,7 @@ class Worker:
             await HANDLERS[event.name](self._rooms, event)
         telemetry.PAIRS_WRITTEN.inc(await self._rooms.fanout.flush())
         await self._rooms.top_tweets.flush()
+        await self._rooms.topics.flush()
 
     async def _acknowledge(self, deliveries: Sequence[_Delivery]) -> None:
         """One pipeline. A heartbeat is written down after all that came before it in its partition."""
