@@ -45,8 +45,10 @@ def made_graph(folder: Path) -> Path:
     """100,000 follows of 100 authors, the first with some 3,400 followers."""
     rng = random.Random(2006)
     path = folder / "follows.csv"
-    rows = {(rng.randrange(28_000), min(int(rng.paretovariate(0.35)) - 1, 99)) for _ in range(140_000)}
-    path.write_text("follower,followee\n" + "".join(f"u{who},a{author}\n" for who, author in sorted(rows)[:100_000]))
+    rows: set[tuple[int, int]] = set()
+    while len(rows) < 100_000:
+        rows.add((rng.randrange(28_000), int(100 * rng.random() ** 1.35)))
+    path.write_text("follower,followee\n" + "".join(f"u{who},a{author}\n" for who, author in sorted(rows)))
     return path
 
 
