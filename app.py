@@ -12,23 +12,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import structlog
 import uvicorn
 import uvloop
 from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
 
 from datastore import demo_world, ids, importer, ownership, processes
-from datastore import devserver as mongo_devserver
 from datastore.changes import Changes
 from datastore.mongo import Mongo
 from datastore.ownership import Run
-from datastore.processes import Child, DevServerError, Program, Say
+from datastore.processes import Child, DevServerError, Program
 from datastore.records import ImportCounts
 from datastore.settings import Settings, complaints, settings_table
-from datastore.tweets import Tweets
-from datastore.users import Users
 from realtime import devserver as redis_devserver
+from realtime import telemetry
 from realtime.connect import Client, for_requests, for_workers
 from realtime.pipeline import Pipeline, open_rooms
 from realtime.purger import PurgeWaits
@@ -79,42 +76,9 @@ def with_secret(settings: Settings) -> Settings:
     return settings.model_copy(update={"secret_key": SecretStr(ownership.kept_secret(settings.data_dir))})
 
 
-# ---------------------------------------------------------------- servers
-
-
-@asynccontextmanager
-async def servers(settings: Settings, owner: str) -> AsyncIterator[tuple[str, str]]:
-    """(MongoDB, Redis): given by URL, else those of the `make run` on this DATA_DIR, else started until the end."""
-    if settings.mongo_url and settings.redis_url:
-        yield settings.mongo_url, settings.redis_url
-        return
-    held = await ownership.own_or_find(settings.data_dir, owner)
-    if isinstance(held, Run):
-        found = settings.mongo_url or held.mongo_url, settings.redis_url or held.redis_url
-        if not (await mongo_devserver.answers(found[0]) and await redis_devserver.answers(found[1])):
-            raise DevServerError(f"the servers of `make run` (process {held.pid}) do not answer")
-        yield found
-        return
-    with held:
-        async with embedded(settings) as started:
-            yield started
-
-
-@asynccontextmanager
-async def embedded(settings: Settings, say: Say | None = None) -> AsyncIterator[tuple[str, str]]:
-    """(MongoDB, Redis), each started under DATA_DIR unless its URL is given. With `say` they are kept alive."""
-    async with AsyncExitStack() as stack:
-        mongo_url, redis_url = settings.mongo_url, settings.redis_url
-        if not mongo_url:
-            mongo_url = await stack.enter_async_context(mongo_devserver.mongod(settings.data_dir / "mongo", say))
-        if not redis_url:
-            redis_url = await stack.enter_async_context(redis_devserver.valkey(settings.data_dir / "redis", say))
-        yield mongo_url, redis_url
-
-
 async def with_servers(settings: Settings, owner: str, command: Command) -> None:
     """Runs a command with settings in which both URLs are given."""
-    async with servers(settings, owner) as (mongo_url, redis_url):
+    async with redis_devserver.servers(settings, owner) as (mongo_url, redis_url):
         await command(settings.model_copy(update={"mongo_url": mongo_url, "redis_url": redis_url}))
 
 
@@ -325,19 +289,9 @@ async def seed(settings: Settings) -> None:
 
 
 async def demo_author(settings: Settings) -> None:
-    """Posts a tweet every DEMO_TWEET_SECONDS until cancelled, so that live means live."""
+    """Posts until cancelled, so that live means live."""
     async with clients(settings) as opened:
-        while True:
-            await asyncio.sleep(DEMO_TWEET_SECONDS)
-            try:
-                author = await Users(opened.mongo).by_username(demo_world.DEMO_AUTHOR)
-                if author:
-                    text = demo_world.next_demo_tweet(author.tweet_count)
-                    await Tweets(opened.mongo).add(
-                        author.id, text, ids.now_ms(), author_followers=author.follower_count
-                    )
-            except Exception as error:  # a missed demo tweet must not stop `make run`
-                say(f"the demo author could not post ({type(error).__name__}); trying again")
+        await demo_world.post_for_ever(opened.mongo, DEMO_TWEET_SECONDS, say)
 
 
 # ---------------------------------------------------------------- dev: what `make run` runs
@@ -352,7 +306,7 @@ async def dev(settings: Settings, under_make: bool = False) -> None:
             if under_make:
                 stack.callback(asyncio.create_task(processes.obey_make()).cancel)
             say("starting MongoDB and Valkey (those given by URL are used as they are)")
-            mongo_url, redis_url = await stack.enter_async_context(embedded(settings, say))
+            mongo_url, redis_url = await stack.enter_async_context(redis_devserver.embedded(settings, say))
             settings = settings.model_copy(update={"mongo_url": mongo_url, "redis_url": redis_url})
             run = Run(os.getpid(), settings.host, settings.port, mongo_url, redis_url)
             await stack.enter_async_context(ownership.published(settings.data_dir, run))
@@ -391,21 +345,6 @@ async def child(settings: Settings, command: str) -> AsyncIterator[Child]:
     await process.start()
     async with processes.kept(process, say):
         yield process
-
-
-def configure_logs(settings: Settings) -> None:
-    """Structured lines from LOG_LEVEL up: for eyes on a terminal, JSON elsewhere."""
-    render: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            render,
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def say(line: str) -> None:
@@ -489,7 +428,7 @@ def main() -> int:
     if args.command in ("settings", "sdl"):
         print(settings_table(settings) if args.command == "settings" else sdl())
         return 0
-    configure_logs(settings)
+    telemetry.configure_logs(settings.log_level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             done = runner.run(until_stopped(command_of(args, with_secret(settings))))

@@ -1,7 +1,8 @@
 """The demo world: a small living timeline, the same for the same seed and moment, planted once. Raises no events."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -265,3 +266,17 @@ def _tweet_doc(said: _Said, mentioned: Mapping[str, int]) -> Doc:
     at = said.answered
     answered = Tweet(at.id, at.author_id, "", None, None, 0, 0, 0) if at else None
     return tweets.new_doc(said.id, said.author_id, said.text, answered, mentioned) | {"imported": True}
+
+
+async def post_for_ever(mongo: Mongo, every_seconds: float, say: Callable[[str], None]) -> None:
+    """The demo author's posts, one each `every_seconds`, until cancelled. What fails is told and tried again."""
+    people, written = users.Users(mongo), tweets.Tweets(mongo)
+    while True:
+        await asyncio.sleep(every_seconds)
+        try:
+            author = await people.by_username(DEMO_AUTHOR)
+            if author:
+                text = next_demo_tweet(author.tweet_count)
+                await written.add(author.id, text, ids.now_ms(), author_followers=author.follower_count)
+        except Exception as error:  # a missed demo tweet must not stop `make run`
+            say(f"the demo author could not post ({type(error).__name__}); trying again")

@@ -44,17 +44,15 @@ class Tweets:
         """
         mentioned = await self._mentioned(text)
         counted = answered is not None and answered.author_id != author_id
+        digest = _digest(text, answered.id if answered else None)
+        more = {"author_followers": author_followers} | ({"key": idempotency_key} if idempotency_key else {})
         while True:
             tweet_id = ids.new(now_ms, author_id)
             if idempotency_key is not None:
-                tweet_id = await self._reserve(
-                    author_id, idempotency_key, tweet_id, _digest(text, answered.id if answered else None)
-                )
-            doc = new_doc(tweet_id, author_id, text, answered, mentioned) | {"author_followers": author_followers}
+                tweet_id = await self._reserve(author_id, idempotency_key, tweet_id, digest)
+            doc = new_doc(tweet_id, author_id, text, answered, mentioned) | more
             if counted:
                 doc["counted"] = COUNTED
-            if idempotency_key is not None:
-                doc["key"] = idempotency_key
             try:
                 await self._tweets.insert_one(doc)
                 break
@@ -63,21 +61,30 @@ class Tweets:
                     # Not the author's first reply to this tweet: it adds nothing to its engagement.
                     counted = False
                     continue
-                # Either this very tweet, written by an earlier try, or another one of the same millisecond.
-                if idempotency_key is not None:
-                    if await self._tweets.find_one({"_id": tweet_id, "author": author_id, "key": idempotency_key}):
-                        return await self._written(tweet_id)
-                    await self._idempotency.delete_one(
-                        {"_id": {"a": author_id, "k": idempotency_key}, "tweet": tweet_id}
-                    )
-                now_ms += 1
-        await self._users.update_one({"_id": author_id}, {"$inc": {"tweets": 1}})
-        if answered:
-            # The counted reply may have gone before this one came: then nobody else passes the count on.
-            if not counted and answered.author_id != author_id:
-                counted = await self._claim_count({"_id": tweet_id})
-            await self._tweets.update_one({"_id": answered.id}, popularity.move("replies", 1, int(counted)))
+            if idempotency_key is not None and await self._wrote(doc, idempotency_key):
+                return await self._written(tweet_id)
+            now_ms += 1
+        await self._count(doc, answered, counted)
         return _tweet(doc)
+
+    async def _wrote(self, doc: Doc, key: str) -> bool:
+        """Whether the id is taken by this very tweet, written by an earlier try. If not, it is another one of the same
+        millisecond, and the key's reservation of the id is given up."""
+        author_id = doc["author"]
+        if await self._tweets.find_one({"_id": doc["_id"], "author": author_id, "key": key}, {"_id": 1}):
+            return True
+        await self._idempotency.delete_one({"_id": {"a": author_id, "k": key}, "tweet": doc["_id"]})
+        return False
+
+    async def _count(self, doc: Doc, answered: Tweet | None, counted: bool) -> None:
+        """Move the counters behind a new tweet; `counted` says whether it is its author's reply that weighs."""
+        await self._users.update_one({"_id": doc["author"]}, {"$inc": {"tweets": 1}})
+        if answered is None:
+            return
+        # The counted reply may have gone before this one came: then nobody else passes the count on.
+        if not counted and answered.author_id != doc["author"]:
+            counted = await self._claim_count({"_id": doc["_id"]})
+        await self._tweets.update_one({"_id": answered.id}, popularity.move("replies", 1, int(counted)))
 
     async def _mentioned(self, text: str) -> dict[str, int]:
         """Ids by username key of those the text names who exist. One round trip if it names anybody, else none."""

@@ -1,10 +1,13 @@
-"""A Redis for development: a real valkey-server or redis-server as a child process. Never in production."""
+"""Servers for development: a real valkey-server or redis-server as a child process, and the pair that a command needs.
+
+Never in production.
+"""
 
 import os
 import shutil
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from datastore.ownership import take_soon
+from datastore import devserver as mongo_devserver
+from datastore import ownership
+from datastore.ownership import Run, take_soon
 from datastore.processes import DevServerError, Program, Say, kept, listening
+from datastore.settings import Settings
 
 # Streams must survive a restart of `make run`, hence the append-only file; nothing may be evicted behind our back;
 # 256: a timeline with its sentinel stays in the compact encoding (4.0 KiB against 59 KiB).
@@ -40,6 +46,36 @@ async def valkey(data_dir: Path, say: Say | None = None) -> AsyncIterator[str]:
         child, port = await listening(data_dir, program, _is_ours)
         async with kept(child, say):
             yield f"redis://127.0.0.1:{port}/0"
+
+
+@asynccontextmanager
+async def servers(settings: Settings, owner: str) -> AsyncIterator[tuple[str, str]]:
+    """(MongoDB, Redis): given by URL, else those of the `make run` on this DATA_DIR, else started until the end."""
+    if settings.mongo_url and settings.redis_url:
+        yield settings.mongo_url, settings.redis_url
+        return
+    held = await ownership.own_or_find(settings.data_dir, owner)
+    if isinstance(held, Run):
+        found = settings.mongo_url or held.mongo_url, settings.redis_url or held.redis_url
+        if not (await mongo_devserver.answers(found[0]) and await answers(found[1])):
+            raise DevServerError(f"the servers of `make run` (process {held.pid}) do not answer")
+        yield found
+        return
+    with held:
+        async with embedded(settings) as started:
+            yield started
+
+
+@asynccontextmanager
+async def embedded(settings: Settings, say: Say | None = None) -> AsyncIterator[tuple[str, str]]:
+    """(MongoDB, Redis), each started under DATA_DIR unless its URL is given. With `say` they are kept alive."""
+    async with AsyncExitStack() as stack:
+        mongo_url, redis_url = settings.mongo_url, settings.redis_url
+        if not mongo_url:
+            mongo_url = await stack.enter_async_context(mongo_devserver.mongod(settings.data_dir / "mongo", say))
+        if not redis_url:
+            redis_url = await stack.enter_async_context(valkey(settings.data_dir / "redis", say))
+        yield mongo_url, redis_url
 
 
 def _binary() -> str:

@@ -1,5 +1,9 @@
-"""Metrics of what follows: few labels, no ids."""
+"""Metrics of what follows, with few labels and no ids; and how log lines look."""
 
+import sys
+from typing import Any
+
+import structlog
 from prometheus_client import Counter, Gauge
 
 EVENTS_HANDLED = Counter("perch_events_handled", "Events a worker handled.", ["event"])
@@ -9,3 +13,18 @@ DEAD_LETTERS = Counter("perch_dead_letters", "Events set aside after too many de
 LIVE_READERS = Gauge("perch_live_readers", "Open home timeline subscriptions of this process.")
 LIVE_EVENTS = Counter("perch_live_events", "Numbered events handed to subscriptions.", ["kind"])
 LIVE_READ_ON = Counter("perch_live_read_on", "Times a reader's stream was read because pub/sub did not suffice.")
+
+
+def configure_logs(least_level: str) -> None:
+    """Structured lines from this level up: for eyes on a terminal, JSON elsewhere."""
+    render: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(least_level),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            render,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

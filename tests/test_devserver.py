@@ -23,7 +23,7 @@ from datastore.devserver import mongod
 from datastore.ownership import take
 from datastore.processes import Child, DevServerError, Program, bind_error, is_ok, kept, listening
 from datastore.settings import Settings
-from realtime.devserver import valkey
+from realtime.devserver import servers, valkey
 
 ROOT = Path(app.__file__).parent
 
@@ -269,7 +269,7 @@ async def test_make_run_keeps_everything_up_and_stops_it_all(tmp_path: Path) -> 
 
         published = json.loads((tmp_path / "run.json").read_text())
         assert (published["pid"], published["port"]) == (running.process.pid, port)
-        async with app.servers(embedded(tmp_path), "a test") as found:
+        async with servers(embedded(tmp_path), "a test") as found:
             assert found == (published["mongo_url"], published["redis_url"])
 
         code, lines = await refusal(tmp_path, free_port())
@@ -332,12 +332,12 @@ async def test_ctrl_c_while_it_starts_stops_what_was_started(tmp_path: Path, lin
 
 async def test_without_make_run_a_command_has_servers_of_its_own_for_its_duration(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"pid": 1, "host": "", "port": 1, "mongo_url": "", "redis_url": ""}')  # stale
-    async with app.servers(embedded(tmp_path), "a test") as (mongo_url, redis_url):
+    async with servers(embedded(tmp_path), "a test") as (mongo_url, redis_url):
         async with client(mongo_url) as mongo, Redis.from_url(redis_url) as redis:
             await mongo.perch.things.insert_one({"_id": 1})
             assert await redis.set("a", "b")
         with pytest.raises(DevServerError, match="is in use by `a test`"):
-            async with app.servers(embedded(tmp_path), "another"):
+            async with servers(embedded(tmp_path), "another"):
                 pass
     assert bind_error("127.0.0.1", int(redis_url.rpartition(":")[2].partition("/")[0])) is None
 
@@ -345,6 +345,6 @@ async def test_without_make_run_a_command_has_servers_of_its_own_for_its_duratio
 async def test_urls_that_are_given_win_and_nothing_is_started(tmp_path: Path) -> None:
     mongo_url, redis_url = "mongodb://db.example/", "redis://cache.example/0"
     given = Settings(data_dir=tmp_path / "data", mongo_url=mongo_url, redis_url=redis_url)
-    async with app.servers(given, "a test") as found:
+    async with servers(given, "a test") as found:
         assert found == (mongo_url, redis_url)
     assert not (tmp_path / "data").exists()
