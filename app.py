@@ -27,6 +27,7 @@ from datastore.settings import Settings, complaints, settings_table
 from realtime import devserver as redis_devserver
 from realtime import telemetry
 from realtime.connect import Client, for_requests, for_workers
+from realtime.limits import budgets
 from realtime.pipeline import Pipeline, open_rooms
 from realtime.purger import PurgeWaits
 from realtime.relay import Waits
@@ -191,6 +192,13 @@ def options_of(settings: Settings) -> Options:
         refresh_token=timedelta(days=settings.refresh_token_days),
         text_limit=settings.text_limit,
         rate_limits=settings.rate_limits,
+        budgets=budgets(
+            tweets=settings.tweets_in_3_hours,
+            follows=settings.follows_a_day,
+            likes=settings.likes_a_day,
+            sign_ups=settings.sign_ups_in_30_minutes,
+            log_ins=settings.log_ins_in_5_minutes,
+        ),
         sweep_seconds=settings.sweep_seconds,
         bounds=bounds_of(settings),
     )

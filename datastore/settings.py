@@ -29,6 +29,11 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="least level logged")
 
     text_limit: int = Field(default=140, ge=1, le=10_000, description="code points in a tweet, after NFC")
+    tweets_in_3_hours: int = Field(default=300, ge=1, le=100_000, description="tweets and retweets of one person")
+    follows_a_day: int = Field(default=400, ge=1, le=100_000, description="follows, blocks and mutes of one person")
+    likes_a_day: int = Field(default=1000, ge=1, le=1_000_000, description="likes of one person")
+    sign_ups_in_30_minutes: int = Field(default=5, ge=1, le=100_000, description="sign-ups from one address")
+    log_ins_in_5_minutes: int = Field(default=25, ge=1, le=100_000, description="log-ins from an address, or to a name")
     top_user_threshold: int = Field(default=5000, ge=1, description="above it an author is not fanned out but pulled")
     kept_entries: int = Field(default=200, ge=1, le=2_000, description="entries left in a timeline by a trim")
     trim_at: int = Field(default=232, ge=2, le=4_000, description="entries that call for a trim; compact up to 255")

@@ -1,5 +1,6 @@
 """Rate budgets in Redis: GCRA by the server's clock. Reads stay open while Redis is away, log-ins do not."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,13 +28,20 @@ class Budget:
     closed_without_redis: bool = False
 
 
-BUDGETS = {
-    Action.TWEET: Budget(300, 3 * 3600),
-    Action.FOLLOW: Budget(400, 24 * 3600),
-    Action.LIKE: Budget(1000, 24 * 3600),
-    Action.SIGN_UP: Budget(5, 30 * 60),
-    Action.LOG_IN: Budget(25, 5 * 60, closed_without_redis=True),
-}
+Budgets = Mapping[Action, Budget]
+
+
+def budgets(tweets: int, follows: int, likes: int, sign_ups: int, log_ins: int) -> Budgets:
+    """How many of each action one caller has, over the time that goes with it."""
+    return {
+        Action.TWEET: Budget(tweets, 3 * 3600),
+        Action.FOLLOW: Budget(follows, 24 * 3600),
+        Action.LIKE: Budget(likes, 24 * 3600),
+        Action.SIGN_UP: Budget(sign_ups, 30 * 60),
+        Action.LOG_IN: Budget(log_ins, 5 * 60, closed_without_redis=True),
+    }
+
+
 # What a caller is told to wait when nobody can count.
 _WAIT_WITHOUT_REDIS_SECONDS = 5.0
 
@@ -41,7 +49,7 @@ _WAIT_WITHOUT_REDIS_SECONDS = 5.0
 class Limits:
     """Budgets per action and per caller."""
 
-    def __init__(self, scripts: Scripts, enabled: bool, budgets: dict[Action, Budget] = BUDGETS) -> None:
+    def __init__(self, scripts: Scripts, enabled: bool, budgets: Budgets) -> None:
         self._scripts = scripts
         self._enabled = enabled
         self._budgets = budgets

@@ -20,7 +20,7 @@ from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime.connect import Client
 from realtime.hub import Hub
-from realtime.limits import Limits
+from realtime.limits import Budgets, Limits
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
 from realtime.top_tweets import TopTweets
@@ -62,6 +62,7 @@ class Options:
     refresh_token: timedelta
     text_limit: int
     rate_limits: bool
+    budgets: Budgets
     sweep_seconds: float
     bounds: Bounds
 
@@ -83,7 +84,7 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
         timelines=timelines,
         top_tweets=TopTweets(scripts, tweets),
         hub=Hub(live_redis, redis, timelines, follows, options.bounds.presence_ms, options.sweep_seconds),
-        limits=Limits(scripts, options.rate_limits),
+        limits=Limits(scripts, options.rate_limits, options.budgets),
         search=Search(mongo),
         credentials=Credentials(options.secret_key, options.access_token),
         text_limit=options.text_limit,

@@ -102,7 +102,7 @@ def test_the_table_is_aligned_and_complete_and_hides_secrets(monkeypatch: pytest
 def test_the_command_prints_the_table() -> None:
     done = run("settings", PORT="8123")
     assert done.returncode == 0
-    assert "PORT                  8123" in done.stdout
+    assert any(line.split()[:2] == ["PORT", "8123"] for line in done.stdout.splitlines())
 
 
 def test_bad_settings_end_any_command_with_2_and_a_line_each() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from realtime import keys
-from realtime.limits import BUDGETS, Action
+from realtime.limits import Action, budgets
 from resolvers.accounts import throttled_name
 from schema import globalid
 from tests.perch import Answer, Perch, Person, serving
@@ -17,6 +17,8 @@ from tests.perch import Answer, Perch, Person, serving
 SIGN_UP = "mutation ($input: SignUpInput!) { signUp(input: $input) { tokens { accessToken } errors { code } } }"
 LOG_IN = 'logIn(input: {usernameOrEmail: "%s", password: "wrong horse 7"}) { errors { code } }'
 HERE = "127.0.0.1"
+# What the settings say when nobody says otherwise.
+BUDGETS = budgets(tweets=300, follows=400, likes=1000, sign_ups=5, log_ins=25)
 
 
 @pytest.fixture(scope="module")

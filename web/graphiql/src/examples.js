@@ -69,6 +69,9 @@ query HomeTimeline {
     }
     edges {
       source
+      retweetedBy {
+        username
+      }
       node {
         text
         createdAt
