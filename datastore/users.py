@@ -135,10 +135,6 @@ class Users:
         query = {"followers": {"$gt": threshold}, "top": False}
         return [doc["_id"] async for doc in self._users.find(query, {"_id": 1})]
 
-    async def count(self, user_id: int, counter: str, by: int) -> None:
-        """Move `followers`, `following` or `tweets` by `by`."""
-        await self._users.update_one({"_id": user_id}, {"$inc": {counter: by}})
-
 
 def new_doc(username: str, display_name: str, now_ms: int) -> Doc:
     """The document of a person who has just arrived, without email and password."""

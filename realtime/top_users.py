@@ -19,8 +19,6 @@ from realtime import keys
 from realtime.scripts import Scripts, fresh_token
 from realtime.timelines import Timelines
 
-# F10: above this many followers an author's post would cost too many writes.
-THRESHOLD = 5000
 # Every process and every resume reads from one stream, so it reaches further back than a reader's own.
 TOP_EVENTS_KEPT = 10_000
 # So far from the threshold a counter is believed: more follows than this are never under way at once for one author.

@@ -11,7 +11,7 @@ import jwt
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from datastore.errors import RequestError, unauthenticated
+from datastore.errors import unauthenticated
 from datastore.rules import PASSWORD_LENGTHS
 
 ISSUER = AUDIENCE = "perch"
@@ -119,6 +119,3 @@ def _verify(kept: str, password: str) -> bool:
         return _HASHER.verify(kept, password)
     except (Argon2Error, InvalidHashError, UnicodeEncodeError):
         return False
-
-
-__all__ = ["Credentials", "Identity", "RequestError", "bearer", "refresh_hash", "refresh_token"]

@@ -61,7 +61,6 @@ async def ask_everything(mongo: Mongo, people: list[int]) -> None:
     await users.account_by_login("p7")
     await users.account_by_login("new@perch.example")
     await users.set_password(ann, "another")
-    await users.count(ann, "followers", 1)
 
     retweets = Retweets(mongo)
     entries = Entries(tweets, retweets)
