@@ -211,7 +211,11 @@ async def serve(settings: Settings) -> None:
 
 
 def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:
-    """Small frames, no compression (64 to 14 KiB a socket); after SIGTERM ten seconds for what is in flight."""
+    """Small frames, no compression (64 to 14 KiB a socket); after SIGTERM ten seconds for what is in flight.
+
+    An idle connection is kept longer than proxies and clients keep theirs, so that they close it and not the server,
+    whose close would cross a request on its way.
+    """
     return uvicorn.Config(
         app,
         host=settings.host,
@@ -222,6 +226,7 @@ def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         log_level=settings.log_level.lower(),
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=10,
     )
 
