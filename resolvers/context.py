@@ -40,6 +40,7 @@ class Services:
     likes: Likes
     retweets: Retweets
     blocks: Blocks
+    entries: Entries
     timelines: Timelines
     top_tweets: TopTweets
     hub: Hub
@@ -71,7 +72,8 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
     """The rooms over open clients: `redis` gives up soon, `live_redis` waits. The hub still has to be run."""
     scripts = Scripts(redis)
     follows, tweets, retweets = Follows(mongo), Tweets(mongo), Retweets(mongo)
-    timelines = Timelines(scripts, follows, Entries(tweets, retweets), options.bounds)
+    entries = Entries(tweets, retweets)
+    timelines = Timelines(scripts, follows, entries, options.bounds)
     return Services(
         users=Users(mongo),
         sessions=Sessions(mongo, options.refresh_token),
@@ -81,6 +83,7 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
         likes=Likes(mongo),
         retweets=retweets,
         blocks=Blocks(mongo),
+        entries=entries,
         timelines=timelines,
         top_tweets=TopTweets(scripts, tweets),
         hub=Hub(live_redis, redis, timelines, follows, options.bounds.presence_ms, options.sweep_seconds),
