@@ -26,6 +26,7 @@ from datastore.records import ImportCounts
 from datastore.settings import Settings, complaints, settings_table
 from realtime import devserver as redis_devserver
 from realtime import telemetry
+from realtime.cache import CacheBounds
 from realtime.connect import Client, for_requests, for_workers
 from realtime.limits import budgets
 from realtime.pipeline import Pipeline, open_rooms
@@ -184,6 +185,11 @@ def bounds_of(settings: Settings) -> Bounds:
     )
 
 
+def cache_bounds_of(settings: Settings) -> CacheBounds:
+    """How long tweets and profiles are cached, and how many of them in this process."""
+    return CacheBounds(settings.cache_seconds * 1000, settings.process_cache_ms, settings.process_cache_kept)
+
+
 def options_of(settings: Settings) -> Options:
     """What the request path needs to know."""
     return Options(
@@ -201,6 +207,7 @@ def options_of(settings: Settings) -> Options:
         ),
         sweep_seconds=settings.sweep_seconds,
         bounds=bounds_of(settings),
+        cache=cache_bounds_of(settings),
     )
 
 
@@ -255,6 +262,9 @@ async def import_(settings: Settings, args: argparse.Namespace) -> None:
         except importer.ImportStopped as stopped:
             print_counts(stopped.counts)
             raise DevServerError(str(stopped)) from stopped
+        finally:
+            # Its counters raise no events.
+            await services.cache.forget_all()
         print_counts(counts)
         await promote_due(settings, opened)
 
