@@ -186,8 +186,13 @@ def bounds_of(settings: Settings) -> Bounds:
 
 
 def cache_bounds_of(settings: Settings) -> CacheBounds:
-    """How long tweets and profiles are cached, and how many of them in this process."""
-    return CacheBounds(settings.cache_seconds * 1000, settings.process_cache_ms, settings.process_cache_kept)
+    """How long tweets and profiles are cached, how many of them in this process, and what a change waits for."""
+    return CacheBounds(
+        life_ms=settings.cache_seconds * 1000,
+        process_ms=settings.process_cache_ms,
+        process_kept=settings.process_cache_kept,
+        drop_ms=settings.cache_drop_ms,
+    )
 
 
 def options_of(settings: Settings) -> Options:

@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     presence_seconds: int = Field(default=900, ge=1, le=86_400, description="life of a live stream nobody renews")
     events_kept: int = Field(default=200, ge=1, le=10_000, description="live events kept for each present reader")
     cache_seconds: int = Field(default=600, ge=1, le=86_400, description="life of a cached tweet or profile in Redis")
+    cache_drop_ms: int = Field(default=50, ge=1, le=5000, description="how long a change's answer waits for the caches")
     process_cache_ms: int = Field(default=500, ge=0, le=1000, description="life of a cached one in a server process")
     process_cache_kept: int = Field(
         default=2000, ge=0, le=1_000_000, description="tweets, and as many profiles, cached in a server process"

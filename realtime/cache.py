@@ -37,19 +37,19 @@ log = structlog.get_logger()
 LEASE_MS = 1000
 # Twice as long as any copy of a process may live (PROCESS_CACHE_MS), so that a clock may run a little fast.
 WROTE_MS = 2000
-# An answer waits so long for its drop; the drop goes on behind it.
-DROP_SECONDS = 0.05
 # After a failure Redis is not asked for so long: one wait for it is enough for one page.
 AWAY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class CacheBounds:
-    """How long a copy lives in Redis and in a process, and how many of each kind a process keeps."""
+    """How long a copy lives in Redis and in a process, how many of each kind a process keeps, and how long an answer
+    waits for its drop."""
 
     life_ms: int = 600_000
     process_ms: int = 500
     process_kept: int = 2_000
+    drop_ms: int = 50
 
 
 class _Kind(Generic[R]):
@@ -174,13 +174,13 @@ class Cache:
 
     async def drop(self, viewer_id: int, tweet_ids: Iterable[int] = (), user_ids: Iterable[int] = ()) -> None:
         """Behind a write of the viewer's and before its answer: drop the copies of what it changed, and mark the
-        viewer. One round trip, at most 50 ms of waiting; idempotent; never raises."""
+        viewer. One round trip, waited for CACHE_DROP_MS at most; idempotent; never raises."""
         tweets, users = [*tweet_ids], [*user_ids]
         dropping = asyncio.create_task(self._drop(viewer_id, tweets, users))
         self._dropping.add(dropping)
         dropping.add_done_callback(self._dropping.discard)
-        # Neither cancelled here nor with the request: what was written is written.
-        await asyncio.wait({dropping}, timeout=DROP_SECONDS)
+        # Cancelled neither here nor with the request: what was written is written.
+        await asyncio.wait({dropping}, timeout=self._bounds.drop_ms / 1000)
         self._drop_here(tweets, users)
 
     async def _drop(self, viewer_id: int, tweet_ids: Collection[int], user_ids: Collection[int]) -> None:
