@@ -32,8 +32,9 @@ lint: env-dev ## static checks: ruff, mypy
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
-bench: env-dev ## fan-out on a follow graph (FOLLOWS=file.csv.gz for your own)
-	@exec $(PY) -m tests.bench.fanout $${FOLLOWS:+--follows "$$FOLLOWS"}
+bench: env-dev ## fan-out on a follow graph (FOLLOWS=file.csv.gz for your own), and pages from cached copies
+	@$(PY) -m tests.bench.fanout $${FOLLOWS:+--follows "$$FOLLOWS"}
+	@exec $(PY) -m tests.bench.caches
 
 import: env-run ## load FOLLOWS=file.csv.gz, USERS=file, TWEETS=file (ON_ERROR=skip goes on after a bad row)
 	@[ -n "$${USERS:-}$${FOLLOWS:-}$${TWEETS:-}" ] || { echo "usage: make import FOLLOWS=file.csv.gz" >&2; exit 2; }

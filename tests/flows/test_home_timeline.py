@@ -50,6 +50,8 @@ async def test_paging_goes_past_what_redis_keeps_to_the_very_first_tweet(perch: 
     await perch.settle()
     assert await walk(reader, 97) == texts[::-1]
     assert await perch.redis.zcard(keys.timeline(globalid.of_type(reader.id, "User"))) == 201
+    # What MongoDB gave below the floor is in the cache for whoever reads it next.
+    assert await perch.redis.exists(*map(keys.tweet_copy, await newest_ids(perch, ann, 300))) == 300
 
 
 async def test_a_timeline_is_trimmed_and_its_pages_stay_whole(perch: Perch) -> None:
