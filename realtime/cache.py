@@ -11,6 +11,7 @@ the very update, whoever wrote it (`gather_tweet`, `gather_user`). Hence, after 
 - its author is shown it at once, by every process: they are marked for two seconds, and a marked reader gets no copy of
   a process, whose copies live half a second;
 - everybody else is shown it half a second later at most (PROCESS_CACHE_MS); a tombstone counts as any other change;
+- what Redis loses meanwhile (a flush, an eviction) can cost the author that half second, never more;
 - if the drop did not get through (Redis away, or the process died), both hold from the worker's drop on, which comes
   milliseconds after the write, and without a worker CACHE_SECONDS after the copy was made.
 """
