@@ -135,8 +135,10 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
     ):
         derived = {"redis": lambda: opened.redis.ping()}
         probes = health.routes({"mongo": opened.mongo.ping}, derived, settings.metrics)
-        ide = GRAPHIQL if settings.profile == "development" else None
-        endpoint = transport.routes(build_schema(), services, ide, list(settings.allowed_origins), sockets)
+        development = settings.profile == "development"
+        ide = GRAPHIQL if development else None
+        schema = build_schema(settings.cost_limit, introspection=development)
+        endpoint = transport.routes(schema, services, ide, list(settings.allowed_origins), sockets)
         yield Starlette(routes=[*endpoint, *probes])
 
 
@@ -209,6 +211,7 @@ def options_of(settings: Settings) -> Options:
             likes=settings.likes_a_day,
             sign_ups=settings.sign_ups_in_30_minutes,
             log_ins=settings.log_ins_in_5_minutes,
+            cost=settings.cost_an_hour,
         ),
         sweep_seconds=settings.sweep_seconds,
         bounds=bounds_of(settings),

@@ -12,6 +12,7 @@ from datastore.errors import RequestError
 from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.mongo import Mongo
+from datastore.records import Bill
 from datastore.retweets import Retweets
 from datastore.search import Search
 from datastore.session_ends import SessionEnds
@@ -102,7 +103,8 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
 class Context:
     """One operation. A socket holds a template of it and copies it for each operation; a live event renews `loaders`.
 
-    `refused` is why the token was not accepted: it fails the operation before anything runs.
+    `refused` is why the token was not accepted: it fails the operation before anything runs. `bill` is what it was
+    charged.
     """
 
     services: Services
@@ -114,6 +116,7 @@ class Context:
     refused: RequestError | None = None
     connection_params: dict[str, Any] | None = None
     loaders: Loaders = field(init=False)
+    bill: Bill | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.loaders = self.services.loaders()

@@ -8,8 +8,10 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 import app
 from datastore.settings import Settings
@@ -56,6 +58,16 @@ class Cluster:
         self.started.append(process)
         return process
 
+    def settings(self, **more: Any) -> Settings:
+        """Those of the processes, as far as clients of the same stores need them."""
+        return Settings(
+            mongo_url=self._env["MONGO_URL"],
+            redis_url=self._env["REDIS_URL"],
+            mongo_database=self._env["MONGO_DATABASE"],
+            secret_key=SecretStr(self._env["SECRET_KEY"]),
+            **more,
+        )
+
     @asynccontextmanager
     async def perch(self) -> AsyncIterator[Perch]:
         """The front door, once the server is ready."""
@@ -63,11 +75,7 @@ class Cluster:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while not await _ready(http):
                     await asyncio.sleep(0.05)
-            settings = Settings(
-                mongo_url=self._env["MONGO_URL"],
-                redis_url=self._env["REDIS_URL"],
-                mongo_database=self._env["MONGO_DATABASE"],
-            )
+            settings = self.settings()
             async with app.clients(settings) as clients:
                 yield Perch(str(http.base_url), settings, clients.mongo, clients.redis, http)
 
