@@ -94,6 +94,17 @@ async def test_copies_in_redis_and_leases_have_an_end(house: House) -> None:
     assert 0 < await house.redis.pttl(keys.wrote(1)) <= 2_000
 
 
+async def test_forgetting_takes_all_copies_and_nothing_else(house: House) -> None:
+    tweet, cache = await house.tweet(1), cache_of(house)
+    user = (await house.rooms.users.add("ann", "ann@perch.example", "hash", "Ann", ids.now_ms())).user
+    await cache.tweets([tweet.id])
+    await cache.users([user.id])
+    await house.timelines.rebuild(1)
+    assert await house.redis.dbsize() == 3
+    await cache.forget_all()
+    assert await house.redis.keys() == [keys.timeline(1)]
+
+
 async def test_hits_and_misses_are_exported_for_each_layer_and_kind(house: House) -> None:
     def counted(layer: str, outcome: str) -> float:
         labels = {"layer": layer, "kind": "tweet", "outcome": outcome}
