@@ -12,6 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 GRAPHIQL := web/graphiql
+NODE_CLIENTS := tests/node
 # The tests in parallel: starting servers and waiting for them leaves cores idle.
 PYTEST_FLAGS ?= -n auto
 
@@ -25,7 +26,8 @@ run: env-run ## everything on this machine, until Ctrl-C
 
 test: env-dev ## all tests, on real servers
 	@$(MAKE) graphiql || echo "perch: GraphiQL could not be built (see above); its tests will say so"
-	@exec $(PY) -m pytest $(PYTEST_FLAGS)
+	@$(MAKE) $(NODE_CLIENTS)/node_modules/.installed || echo "perch: no clients for Node (see above); their tests will say so"
+	@$(with_node); exec $(PY) -m pytest $(PYTEST_FLAGS)
 
 lint: env-dev ## static checks: ruff, mypy
 	@$(PY) -m ruff check .
@@ -37,7 +39,7 @@ bench: env-dev ## fan-out on a follow graph (FOLLOWS=file.csv.gz for your own), 
 	@exec $(PY) -m tests.bench.caches
 
 bench-live: env-dev ## live delivery over websockets, beside a Node server (LIVE_FLAGS="--sockets 1000 --storm 1000")
-	@$(with_node); cd tests/bench/peers && npm ci $(npm_flags) >/dev/null
+	@$(MAKE) $(NODE_CLIENTS)/node_modules/.installed
 	@$(with_node); exec $(PY) -m tests.bench.live $${LIVE_FLAGS:-}
 
 import: env-run ## load FOLLOWS=file.csv.gz, USERS=file, TWEETS=file (ON_ERROR=skip goes on after a bad row)
@@ -104,7 +106,7 @@ lock: ## the locks again from pyproject.toml (LOCK_FLAGS=--upgrade for newer ver
 uv_flags = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
 
 clean: ## remove all that was installed or built; DATA_DIR stays
-	rm -rf $(VENV) $(GRAPHIQL)/node_modules $(GRAPHIQL)/dist tests/bench/peers/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(GRAPHIQL)/node_modules $(GRAPHIQL)/dist tests/node/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------- Node: for GraphiQL and for benches, never to serve
@@ -115,6 +117,10 @@ node_is_new() { node -e 'const [a, b] = process.versions.node.split(".").map(Num
 if ! node_is_new || ! command -v npm >/dev/null; then $(call install,node); export PATH="$$PWD/$(VENV)/bin:$$PATH"; fi
 endef
 npm_flags = --loglevel=error --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=2000
+
+$(NODE_CLIENTS)/node_modules/.installed: $(NODE_CLIENTS)/package-lock.json
+	@echo "perch: installing clients for Node (once)"
+	@$(with_node); cd $(NODE_CLIENTS) && npm ci $(npm_flags) >/dev/null && touch node_modules/.installed
 
 graphiql: $(if $(wildcard $(GRAPHIQL)/package-lock.json),$(GRAPHIQL)/dist/.built) ## the explorer's assets, from its npm lock
 	@:

@@ -29,9 +29,9 @@ from resolvers import accounts
 from resolvers.context import Context
 from tests.bench.fanout import servers
 from tests.perch import free_port
-from tests.processes import Cluster, kill
+from tests.processes import ROOT, Cluster, kill
 
-PEERS = Path(__file__).parent / "peers"
+PEERS = ROOT / "tests" / "node"
 FOLLOWERS = 10
 POSTS_A_SECOND, SECONDS = 200, 10
 OPENED_AT_ONCE = 100
