@@ -56,6 +56,16 @@ class Settings(BaseSettings):
         default=60, ge=0, le=86_400, description="from a purge's first round to its last"
     )
     purge_slice: int = Field(default=200, ge=1, le=1000, description="documents a purge deletes at once")
+    reconcile_every_seconds: float = Field(
+        default=21_600, ge=0.1, le=31_536_000, description="from the end of one background comparison to the next"
+    )
+    reconcile_pause_seconds: float = Field(
+        default=1, ge=0, le=3600, description="pause between slices of a background comparison"
+    )
+    reconcile_slice: int = Field(default=200, ge=1, le=1000, description="documents or keys compared at once")
+    reconcile_grace_seconds: float = Field(
+        default=30, ge=0.1, le=600, description="longer than a write can take: what differs by then has drifted"
+    )
     access_token_seconds: int = Field(default=900, ge=1, le=86_400, description="life of an access token")
     refresh_token_days: int = Field(default=30, ge=1, le=365, description="life of a refresh token")
 

@@ -51,11 +51,11 @@ class Cluster:
         self.started.append(await other.start("serve"))
         return other
 
-    async def start(self, command: str) -> Process:
+    async def start(self, command: str, *more: str) -> Process:
         """`python -m app COMMAND`; its output goes to a file of its own."""
         with (self.folder / f"{command}.{len(self.started)}.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "app", command, cwd=ROOT, env=self._env, stdout=log, stderr=log
+                sys.executable, "-m", "app", command, *more, cwd=ROOT, env=self._env, stdout=log, stderr=log
             )
         self.started.append(process)
         return process
