@@ -62,6 +62,7 @@ async def home(info: Info, first: int | None, after: Key | None) -> HomeTimeline
             pulled, token = skeleton.pulled, skeleton.token or token
         else:
             skeleton = await _by_the_rules(context, viewer_id, missing, before)
+        context.loaders.copies = skeleton.copies
         hydrated = await hydrate(context, viewer_id, skeleton.entry_ids, wanted)
         kept = visible(viewer_id, skeleton.entry_ids, hydrated)
         edges += present(viewer_id, kept[:missing], hydrated, pulled)
@@ -93,7 +94,7 @@ async def hydrate(context: Context, viewer_id: int, entry_ids: Sequence[int], wa
     retweets = await services.retweets.get_many([entry for entry in entry_ids if ids.kind(entry) is Kind.RETWEET])
     shown = {entry: entry for entry in entry_ids if ids.kind(entry) is Kind.TWEET}
     shown |= {retweet.id: retweet.tweet_id for retweet in retweets}
-    found = {tweet.id: tweet for tweet in await services.tweets.get_many(list({*shown.values()})) if tweet}
+    found = {tweet.id: tweet for tweet in await loaders.bodies(list({*shown.values()})) if tweet}
     retweeters = {retweet.id: retweet.author_id for retweet in retweets}
     authors = {tweet.author_id for tweet in found.values()}
     answered = {tweet.reply_author_id for tweet in found.values() if tweet.reply_author_id is not None}
