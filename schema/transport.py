@@ -1,7 +1,8 @@
 """Transport: GraphQL over HTTP and over graphql-transport-ws, who calls, and how a socket ends."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,17 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
 from strawberry.exceptions import ConnectionRejectionError
+from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
-from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import CompleteMessage
 
 from datastore.errors import RequestError
 from resolvers import guards
-from resolvers.context import Context, Services
+from resolvers.context import Context, Services, Watch
 from schema import graphiql, limits
 from schema.build import PerchSchema
+from schema.delivery import Deliveries
 from schema.sockets import Sockets
 
 # Close codes of graphql-transport-ws. 4403 and not 4401 for a bad or expired token: clients retry it with a new one.
@@ -33,7 +37,11 @@ class TextFrames(ASGIWebSocketAdapter):
     """Frames as the protocol wants them: text, JSON."""
 
     async def send_json(self, message: Any) -> None:
-        await self.ws.send_text(orjson.dumps(message).decode())
+        await self.send_text(orjson.dumps(message).decode())
+
+    async def send_text(self, text: str) -> None:
+        """A message that is JSON already."""
+        await self.ws.send_text(text)
 
 
 class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
@@ -90,6 +98,41 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         if expires_at:
             await asyncio.sleep((expires_at - self.context.now()).total_seconds())
             await self.websocket.close(code=FORBIDDEN, reason="The access token has expired")
+
+    async def run_operation(self, operation: Operation[Context, None]) -> None:
+        """The stock road; a homeTimelineEvents subscription comes back from it to be delivered in groups."""
+        try:
+            await self._run(operation)
+            await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
+        except WebSocketDisconnected:
+            pass
+        except Exception as error:
+            await self.handle_task_exception(error)
+            raise
+
+    async def _run(self, operation: Operation[Context, None]) -> None:
+        watches: list[Watch] = []
+        source = await self.schema.stream(
+            operation.query,
+            variable_values=operation.variables,
+            context_value=replace(self.context, take_over=watches.append),
+            operation_name=operation.operation_name,
+        )
+        async with aclosing(source):
+            await self._send_result_stream(operation, source)
+        for watch in watches:
+            await self._deliver(operation, watch)
+
+    async def _deliver(self, operation: Operation[Context, None], watch: Watch) -> None:
+        head = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
+        endpoint: Any = self.view
+        payloads = endpoint.deliveries.payloads(watch, operation.query, operation.variables)
+        async with aclosing(payloads):
+            async for _, payload in payloads:
+                if operation.completed:
+                    return
+                socket: Any = self.websocket
+                await socket.send_text(f"{head}{payload}}}")
 
     async def shutdown(self) -> None:
         if self.context.session_id is not None:
@@ -173,6 +216,7 @@ class Endpoint(GraphQL[Context, None]):
         self._services = services
         self._ide = ide
         self.sockets = sockets
+        self.deliveries = Deliveries(schema, services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
