@@ -48,6 +48,10 @@ class Settings(BaseSettings):
         default=60, ge=0, le=86_400, description="from a purge's first round to its last"
     )
     purge_slice: int = Field(default=200, ge=1, le=1000, description="documents a purge deletes at once")
+    sockets_per_user: int = Field(default=20, ge=1, le=10_000, description="sockets and streams of one user, a process")
+    stalled_seconds: float = Field(default=30, ge=0.1, le=3600, description="life of a socket that is not read")
+    drain_slice: int = Field(default=200, ge=1, le=100_000, description="sockets a stopping server closes at once")
+    drain_pause_seconds: float = Field(default=0.2, ge=0, le=60, description="pause between two such slices")
     access_token_seconds: int = Field(default=900, ge=1, le=86_400, description="life of an access token")
     refresh_token_days: int = Field(default=30, ge=1, le=365, description="life of a refresh token")
 

@@ -1,8 +1,5 @@
-"""Transport: GraphQL over HTTP and over graphql-transport-ws, who calls, and how a socket ends."""
+"""Transport: the endpoint: GraphQL over HTTP, who calls, and which road a request takes."""
 
-import asyncio
-from contextlib import aclosing, suppress
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,185 +11,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
-from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
+from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
-from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
-from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
-from strawberry.subscriptions.protocols.graphql_transport_ws.types import CompleteMessage
 
 from datastore.errors import RequestError
 from resolvers import guards
-from resolvers.context import Context, Services, Watch
+from resolvers.context import Context, Services
 from schema import graphiql, limits
 from schema.build import PerchSchema
 from schema.delivery import Deliveries
 from schema.sockets import Sockets
-
-# Close codes of graphql-transport-ws. 4403 and not 4401 for a bad or expired token: clients retry it with a new one.
-FORBIDDEN = 4403
-
-
-class TextFrames(ASGIWebSocketAdapter):
-    """Frames as the protocol wants them: text, JSON."""
-
-    async def send_json(self, message: Any) -> None:
-        await self.send_text(orjson.dumps(message).decode())
-
-    async def send_text(self, text: str) -> None:
-        """A message that is JSON already."""
-        await self.ws.send_text(text)
-
-
-class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
-    """One socket. Malformed frames close it with 4400; a bad operation ends itself only; it ends with its token and
-    with its session."""
-
-    _expiry: asyncio.Task[None] | None = None
-    _ending: asyncio.Task[None] | None = None
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._endings: set[asyncio.Task[None]] = set()
-
-    async def handle_message(self, message: Any) -> None:
-        if self._ending:
-            return  # what a client still sends while the socket closes has no right any more
-        if not _well_formed(message):
-            await self.handle_invalid_message("Malformed message")
-        elif message["type"] == "connection_init" and message.get("payload") is None:
-            await super().handle_message({"type": "connection_init", "payload": {}})
-        else:
-            await super().handle_message(message)
-
-    async def handle_connection_init(self, message: Any) -> None:
-        await super().handle_connection_init(message)
-        if self.connection_acknowledged and self.context.expires_at and not self._expiry:
-            self._expiry = asyncio.create_task(self._close_at_expiry())
-        if self.connection_acknowledged and self.context.session_id is not None:
-            await self._join(self.context.session_id)
-
-    async def _join(self, session_id: int) -> None:
-        """Enter the registry. The session is looked up behind that: it may have ended since the token was checked."""
-        self._sockets.add(session_id, self)
-        if await self.context.services.session_ends.among([session_id]):
-            self.end()
-
-    @property
-    def _sockets(self) -> Sockets:
-        endpoint: Any = self.view
-        return endpoint.sockets
-
-    def end(self) -> None:
-        """Close, since the session has ended: at once for operations, and as soon as the client takes it for itself."""
-        if not self._ending:
-            self._ending = asyncio.create_task(self._close_ended())
-
-    async def _close_ended(self) -> None:
-        for operation_id in list(self.operations):
-            await self.cleanup_operation(operation_id)
-        await self.websocket.close(code=FORBIDDEN, reason="The session has ended")
-
-    async def _close_at_expiry(self) -> None:
-        expires_at = self.context.expires_at
-        if expires_at:
-            await asyncio.sleep((expires_at - self.context.now()).total_seconds())
-            await self.websocket.close(code=FORBIDDEN, reason="The access token has expired")
-
-    async def run_operation(self, operation: Operation[Context, None]) -> None:
-        """The stock road; a homeTimelineEvents subscription comes back from it to be delivered in groups."""
-        try:
-            await self._run(operation)
-            await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
-        except WebSocketDisconnected:
-            pass
-        except Exception as error:
-            await self.handle_task_exception(error)
-            raise
-
-    async def _run(self, operation: Operation[Context, None]) -> None:
-        watches: list[Watch] = []
-        source = await self.schema.stream(
-            operation.query,
-            variable_values=operation.variables,
-            context_value=replace(self.context, take_over=watches.append),
-            operation_name=operation.operation_name,
-        )
-        async with aclosing(source):
-            await self._send_result_stream(operation, source)
-        for watch in watches:
-            await self._deliver(operation, watch)
-
-    async def _deliver(self, operation: Operation[Context, None], watch: Watch) -> None:
-        head = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
-        endpoint: Any = self.view
-        payloads = endpoint.deliveries.payloads(watch, operation.query, operation.variables)
-        async with aclosing(payloads):
-            async for _, payload in payloads:
-                if operation.completed:
-                    return
-                socket: Any = self.websocket
-                await socket.send_text(f"{head}{payload}}}")
-
-    async def shutdown(self) -> None:
-        if self.context.session_id is not None:
-            self._sockets.discard(self.context.session_id, self)
-        for task in (self._expiry, self._ending):
-            if task:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-        await asyncio.gather(*(_end(operation.task) for operation in self.operations.values() if operation.task))
-        self.operations.clear()
-        await super().shutdown()
-
-    async def cleanup_operation(self, operation_id: str) -> None:
-        operation = self.operations.pop(operation_id, None)
-        if operation and operation.task:
-            # Nothing more is sent under this id, even if the operation takes its time to end.
-            operation.completed = True
-            ending = asyncio.create_task(_end(operation.task))
-            self._endings.add(ending)
-            ending.add_done_callback(self._endings.discard)
-
-    async def handle_subscribe(self, message: Any) -> None:
-        free = message["id"] in self.operations or len(self.operations) < limits.SUBSCRIPTIONS_PER_SOCKET
-        if free or not self.connection_acknowledged:
-            await super().handle_subscribe(message)
-            return
-        error = {"message": "Too many operations on this socket.", "extensions": {"code": "RATE_LIMITED"}}
-        refused: Any = {"id": message["id"], "type": "error", "payload": [error]}
-        await self.send_message(refused)
-
-    @staticmethod
-    def _get_pre_execution_close_reason(error: object) -> None:
-        return None
-
-
-async def _end(task: asyncio.Task[Any]) -> None:
-    """Cancel until it has ended. Once is not enough: redis-py uses asyncio.wait_for, which on Python 3.11 loses a
-    cancellation that comes in the same tick as its answer."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.1)
-
-
-def _well_formed(message: Any) -> bool:
-    """Whether a frame has the shape that graphql-ws's PROTOCOL.md gives its type."""
-    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-        return False
-    payload = message.get("payload")
-    if message["type"] in ("subscribe", "complete") and not (isinstance(message.get("id"), str) and message["id"]):
-        return False
-    if message["type"] != "subscribe":
-        return payload is None or isinstance(payload, dict)
-    return (
-        isinstance(payload, dict)
-        and isinstance(payload.get("query"), str)
-        and isinstance(payload.get("operationName"), str | None)
-        and isinstance(payload.get("variables"), dict | None)
-        and isinstance(payload.get("extensions"), dict | None)
-    )
+from schema.websocket import SocketHandler, TextFrames, authorization_of
 
 
 class Endpoint(GraphQL[Context, None]):
@@ -240,8 +70,7 @@ class Endpoint(GraphQL[Context, None]):
 
     async def on_ws_connect(self, context: Context) -> Any:
         """The token comes in the payload of connection_init, under `authorization` in any case."""
-        params = {key.lower(): value for key, value in (context.connection_params or {}).items()}
-        authorization = params.get("authorization")
+        authorization = authorization_of(context.connection_params)
         try:
             if authorization is not None and not isinstance(authorization, str):
                 raise ConnectionRejectionError
@@ -295,12 +124,6 @@ def refusal(status: int, message: str) -> Response:
     """A request that is no operation: a GraphQL error without data."""
     body = {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]}
     return Response(orjson.dumps(body), status, media_type="application/json")
-
-
-async def end_with_sessions(services: Services, sockets: Sockets) -> None:
-    """Close sockets as their sessions end, in whatever process that happens; until cancelled."""
-    async for session_id in services.session_ends.follow(sockets.session_ids):
-        sockets.end(session_id)
 
 
 def routes(
