@@ -17,6 +17,7 @@ import uvicorn
 import uvloop
 from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -241,8 +242,16 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+class Http(HttpToolsProtocol):
+    """uvicorn's HTTP, whose answers the transport can also drop when their client has stopped reading."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {"perch.abort": {"abort": self.transport.abort}}
+
+
 class Socket(WebSocketsSansIOProtocol):
-    """uvicorn's websocket, which the transport can also drop when its client has stopped reading."""
+    """uvicorn's websocket, likewise."""
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -256,7 +265,7 @@ def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=Http,
         ws=Socket,
         ws_max_size=64 * 1024,
         ws_per_message_deflate=False,

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncGenerator, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakValueDictionary
@@ -98,7 +98,7 @@ class Deliveries:
 
     async def payloads(
         self, watch: Watch, query: str, variables: dict[str, Any] | None
-    ) -> AsyncIterator[tuple[str, str]]:
+    ) -> AsyncGenerator[tuple[str, str], None]:
         """(cursor, payload as JSON) of each event, as resolvers.live.home_timeline_events gives them; until cancelled.
         A bug or an outage becomes a last payload of errors, without a cursor."""
         plan = self._plan(watch, query, variables)
@@ -170,7 +170,7 @@ class Names(Visitor):
         self.found.add(node.name.value)
 
 
-def payload(schema: PerchSchema, result: ExecutionResult) -> str:
+def payload(schema: PerchSchema, result: Any) -> str:
     """A result as the stock handler sends it."""
     found: dict[str, Any] = {"data": result.data}
     if result.errors:

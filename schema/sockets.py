@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from resolvers.context import Context, Services
 
@@ -26,6 +26,14 @@ EXPIRED = Ending(4403, "The access token has expired")
 SESSION_ENDED = Ending(4403, "The session has ended")
 STALLED = Ending(1013, "Nothing was read for too long")
 DRAINED = Ending(1012, "This server stops: connect again")
+
+
+async def stop(task: asyncio.Task[Any]) -> None:
+    """Cancel until it has ended. Once is not enough: redis-py uses asyncio.wait_for, which on Python 3.11 loses a
+    cancellation that comes in the same tick as its answer."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)
 
 
 class Connection(Protocol):
@@ -74,8 +82,19 @@ class Sockets:
         self._open.discard(connection)
         self.leave(connection)
 
-    def join(self, connection: Connection) -> bool:
-        """Enter a connection under its user and its session, if it has one. False if the user has too many."""
+    async def admit(self, connection: Connection) -> bool:
+        """Enter a connection under its user and its session, if it has one. False if the user has too many.
+
+        The session is looked up behind that: it may have ended since the token was checked.
+        """
+        session_id, ends = connection.context.session_id, connection.context.services.session_ends
+        if not self._join(connection):
+            return False
+        if session_id is not None and await ends.among([session_id]):
+            connection.end(SESSION_ENDED)
+        return True
+
+    def _join(self, connection: Connection) -> bool:
         user_id, session_id = connection.context.viewer_id, connection.context.session_id
         if user_id is None or session_id is None:
             return True
@@ -86,7 +105,7 @@ class Sockets:
         return True
 
     def leave(self, connection: Connection) -> None:
-        """Undo a join; idempotent."""
+        """Undo an admission; idempotent."""
         user_id, session_id = connection.context.viewer_id, connection.context.session_id
         if user_id is None or session_id is None or connection not in self._by_session.get(session_id, ()):
             return

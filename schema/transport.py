@@ -1,5 +1,6 @@
 """Transport: the endpoint: GraphQL over HTTP, who calls, and which road a request takes."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from datastore.errors import RequestError
 from resolvers import guards
 from resolvers.context import Context, Services
-from schema import graphiql, limits
+from schema import graphiql, limits, sse
 from schema.build import PerchSchema
 from schema.delivery import Deliveries
 from schema.sockets import Sockets
@@ -43,7 +44,7 @@ class Endpoint(GraphQL[Context, None]):
             max_subscriptions_per_connection=limits.SUBSCRIPTIONS_PER_SOCKET,
             allowed_origins=origins,
         )
-        self._services = services
+        self._schema, self._services = schema, services
         self._ide = ide
         self.sockets = sockets
         self.deliveries = Deliveries(schema, services)
@@ -52,11 +53,30 @@ class Endpoint(GraphQL[Context, None]):
         if scope["type"] == "websocket":
             await super().__call__(scope, receive, send)
             return
+        receive = _bounded(receive)
         try:
-            response = await self.run(Request(scope, _bounded(receive)))
+            response: Response | None = None
+            if sse.MEDIA_TYPE in Request(scope).headers.get("accept", "").lower():
+                body, receive = await _read(scope, receive)
+                response = await self._event_stream(Request(scope), body)
+            response = response or await self.run(Request(scope, receive))
         except HTTPException as error:
             response = refusal(error.status_code, error.reason)
         await response(scope, receive, send)
+
+    async def _event_stream(self, request: Request, body: bytes) -> Response | None:
+        """The answer to a subscription by somebody who accepts event streams; None for all else, which is answered as
+        JSON: some clients list the media type on every request."""
+        asked = sse.subscription_of(_parameters(request, body), request.headers.get("last-event-id"))
+        if asked is None:
+            return None
+        context = await self.get_context(request, response=None)
+        stream = sse.EventStream(self._schema, self.deliveries, self.sockets, context, asked)
+        self.sockets.add(stream)
+        if await self.sockets.admit(stream):
+            return stream
+        self.sockets.discard(stream)
+        return refusal(429, "Too many sockets of this user")
 
     async def get_context(self, request: Request | WebSocket, response: object) -> Context:
         client_ip = request.client.host if request.client else "unknown"
@@ -96,6 +116,33 @@ class Endpoint(GraphQL[Context, None]):
         return parsed
 
 
+async def _read(scope: Scope, receive: Receive) -> tuple[bytes, Receive]:
+    """The body, and a `receive` that gives it once more."""
+    body = await Request(scope, receive).body()
+    given = False
+
+    async def again() -> Any:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return body, again
+
+
+def _parameters(request: Request, body: bytes) -> Any:
+    """What a request asks for, be it well formed or not; None if that cannot be read at all."""
+    try:
+        if request.method == "POST":
+            is_json = request.headers.get("content-type", "").lower().startswith("application/json")
+            return orjson.loads(body) if is_json else None
+        found: dict[str, Any] = dict(request.query_params)
+        return found | ({"variables": orjson.loads(found["variables"])} if found.get("variables") else {})
+    except orjson.JSONDecodeError:
+        return None
+
+
 def _bounded(receive: Receive) -> Receive:
     """At most BODY_BYTES of a body, whatever its header says. Raises 413."""
     size = 0
@@ -112,7 +159,16 @@ def _bounded(receive: Receive) -> Receive:
 
 
 class AnyCase(StarletteRequestAdapter):
-    """A media type is read in any case."""
+    """A media type is read in any case; Strawberry is not told that event streams are accepted."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {name: value for name, value in super().headers.items() if name != "accept"} | {"accept": self._accept}
+
+    @property
+    def _accept(self) -> str:
+        accepted = super().headers.get("accept", "").split(",")
+        return ",".join(one for one in accepted if sse.MEDIA_TYPE not in one.lower())
 
     @property
     def content_type(self) -> str | None:

@@ -16,7 +16,7 @@ from datastore.errors import RequestError, unauthenticated
 from resolvers import guards
 from resolvers.context import Context, Watch
 from schema import limits
-from schema.sockets import SESSION_ENDED, Ending, Sockets
+from schema.sockets import Ending, Sockets, stop
 
 # Close codes of graphql-transport-ws. 4403 and not 4401 for a bad or expired token: clients retry it with a new one.
 FORBIDDEN = 4403
@@ -88,17 +88,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         await super().handle_connection_init(message)
         if self.connection_acknowledged:
             self.connection_init_timeout_task = None
-            await self._join()
+            await self._admit()
 
-    async def _join(self) -> None:
-        """Enter the registry. The session is looked up behind that: it may have ended since the token was checked."""
-        if not self._sockets.join(self):
+    async def _admit(self) -> None:
+        if not await self._sockets.admit(self):
             self.end(Ending(TOO_MANY, "Too many sockets of this user"))
-        elif (session_id := self.context.session_id) and await self._ended(session_id):
-            self.end(SESSION_ENDED)
-
-    async def _ended(self, session_id: int) -> bool:
-        return bool(await self.context.services.session_ends.among([session_id]))
 
     async def handle_ping(self, message: Any) -> None:
         """A pong. A ping whose payload holds an `authorization` renews the right of the socket: see `_renew`."""
@@ -125,7 +119,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             raise unauthenticated("The token is another account's.")
         self._sockets.leave(self)
         self.context.session_id, self.context.expires_at = fresh.session_id, fresh.expires_at
-        await self._join()
+        await self._admit()
 
     def end(self, why: Ending) -> None:
         """Close: at once for operations, and as soon as the client takes it for itself."""
@@ -154,7 +148,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             self._ending.cancel()
             with suppress(asyncio.CancelledError):
                 await self._ending
-        await asyncio.gather(*(_end(operation.task) for operation in self.operations.values() if operation.task))
+        await asyncio.gather(*(stop(operation.task) for operation in self.operations.values() if operation.task))
         self.operations.clear()
         await super().shutdown()
 
@@ -163,7 +157,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         if operation and operation.task:
             # Nothing more is sent under this id, even if the operation takes its time to end.
             operation.completed = True
-            ending = asyncio.create_task(_end(operation.task))
+            ending = asyncio.create_task(stop(operation.task))
             self._endings.add(ending)
             ending.add_done_callback(self._endings.discard)
 
@@ -213,14 +207,6 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     @staticmethod
     def _get_pre_execution_close_reason(error: object) -> None:
         return None
-
-
-async def _end(task: asyncio.Task[Any]) -> None:
-    """Cancel until it has ended. Once is not enough: redis-py uses asyncio.wait_for, which on Python 3.11 loses a
-    cancellation that comes in the same tick as its answer."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.1)
 
 
 def authorization_of(payload: Any) -> object:
