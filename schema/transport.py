@@ -71,6 +71,8 @@ class Endpoint(GraphQL[Context, None]):
         if asked is None:
             return None
         context = await self.get_context(request, response=None)
+        if context.refused:
+            return None
         stream = sse.EventStream(self._schema, self.deliveries, self.sockets, context, asked)
         self.sockets.add(stream)
         if await self.sockets.admit(stream):

@@ -120,7 +120,8 @@ async def test_a_refused_subscription_says_why_and_completes(pair: tuple[Person,
             assert await live.event() == {"event": "end"}
     reader.token = "junk"
     async with stream(reader) as live:
-        assert json.loads((await live.event())["data"])["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+        await live.response.aread()
+        assert live.response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
 async def test_other_subscriptions_stream_too_without_ids(pair: tuple[Person, Person]) -> None:
