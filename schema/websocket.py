@@ -34,6 +34,8 @@ class TextFrames(ASGIWebSocketAdapter):
 
     async def send_text(self, text: str) -> None:
         """A message that is JSON already. Waits while the client does not read."""
+        if self.ws.application_state is WebSocketState.DISCONNECTED:
+            raise WebSocketDisconnected
         self.sending_since = self.sending_since or asyncio.get_running_loop().time()
         try:
             await self.ws.send({"type": "websocket.send", "text": text})
@@ -143,11 +145,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         self._closing_since = None
 
     async def shutdown(self) -> None:
-        self._sockets.discard(self)
         if self._ending:
-            self._ending.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._ending
+            # The close frame may still wait for its turn; the registry sees to it that it does not wait for ever.
+            await asyncio.wait({self._ending})
+        self._sockets.discard(self)
         await asyncio.gather(*(stop(operation.task) for operation in self.operations.values() if operation.task))
         self.operations.clear()
         await super().shutdown()

@@ -15,9 +15,9 @@ from realtime.reader import QUEUE_LIMIT, Numbered
 from schema import cursors, globalid
 from tests.perch import LIVE, PATIENCE_SECONDS, Perch, serving
 
-# Some megabytes, more than the system buffers between two sockets.
-FIELDS = "types { name description fields { name description args { name description } } }"
-LARGE = "{" + " ".join(f"a{number}: __schema {{ {FIELDS} }}" for number in range(15)) + "}"
+# Each answer names its operation twice. All together they are more than the system buffers between two sockets.
+LONG_NAME = "x" * 60_000
+ANSWERS = 100
 
 
 def services_of(perch: Perch) -> Any:
@@ -117,13 +117,18 @@ class Unread:
         await self._connection.send(json.dumps(init))
         await self._connection.recv()
         await self._subscribe("live", LIVE)
-        for number in range(9):
-            await self._subscribe(str(number), LARGE)
+        self._asking = asyncio.create_task(self._ask_much())
         return self._connection
+
+    async def _ask_much(self) -> None:
+        for number in range(ANSWERS):
+            await self._subscribe(f"{number}{LONG_NAME}", "{ __typename }")
 
     async def _subscribe(self, id_: str, query: str) -> None:
         message = {"type": "subscribe", "id": id_, "payload": {"query": query}}
         await self._connection.send(json.dumps(message))
 
     async def __aexit__(self, *_: object) -> None:
+        self._asking.cancel()
+        await asyncio.gather(self._asking, return_exceptions=True)
         self._connection.transport.abort()
