@@ -5,6 +5,7 @@ the counters exactly what it adds to the edges, and never has to recount a popul
 well with people who follow meanwhile, which setting a recounted number would not.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,16 +23,29 @@ Collection: TypeAlias = Any
 # A duplicate key in a transaction is somebody else's write of this moment: the next try sees it and passes over it.
 DUPLICATE_TRIES = 5
 _DUPLICATE_KEY = 11000
+# The driver itself runs a transaction again at once, and again.
+_FIRST_PAUSE_SECONDS, _LAST_PAUSE_SECONDS = 0.002, 0.25
 
 
 async def atomically(mongo: Mongo, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
-    """What `work` writes with its session, all or nothing, w:majority. On a conflict it runs again from its start."""
-    tries = 0
+    """What `work` writes with its session, all or nothing, w:majority.
+
+    On a conflict it runs again from its start, after a pause that grows: the other side may have been killed, and then
+    its locks stay for seconds.
+    """
+    tries = runs = 0
+
+    async def again(session: Session) -> T:
+        nonlocal runs
+        await asyncio.sleep(min(_FIRST_PAUSE_SECONDS * (2**runs - 1), _LAST_PAUSE_SECONDS))
+        runs += 1
+        return await work(session)
+
     while True:
         tries += 1
         try:
             async with await mongo.client.start_session() as session:
-                done: T = await session.with_transaction(work, write_concern=mongo.db.write_concern)
+                done: T = await session.with_transaction(again, write_concern=mongo.db.write_concern)
                 return done
         except BulkWriteError as error:
             if tries == DUPLICATE_TRIES or not _only_duplicates(error):

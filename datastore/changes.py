@@ -11,7 +11,7 @@ from typing import Any
 
 from datastore import ids, popularity
 from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure
-from datastore.records import Hiding, TopWindow
+from datastore.records import Hiding
 
 # What a resume token that fell off the oplog gives: ChangeStreamHistoryLost, ChangeStreamFatalError.
 HISTORY_LOST = {286, 280}
@@ -36,6 +36,7 @@ class EventName(StrEnum):
     USER_DELETED = "UserDeleted"
     USER_PROMOTED = "UserPromoted"
     USER_DEMOTED = "UserDemoted"
+    FOLLOW_DOUBTED = "FollowDoubted"
     BLOCK_CHANGED = "BlockChanged"
     MUTE_CHANGED = "MuteChanged"
     HEARTBEAT = "Heartbeat"
@@ -51,6 +52,7 @@ class Event:
     TweetRetweeted, RetweetUndone: it is the retweet, and the
     bucket is the retweeter's. UserFollowed, UserUnfollowed: it is the author, other_id the follower. UserPromoted,
     UserDemoted: it crossed the threshold of top users; raised by the worker that handled the follow or unfollow.
+    FollowDoubted: the follow may not say which road its author takes; raised by the reconciler, ids as of UserFollowed.
     BlockChanged, MuteChanged (made or ended): it is who did it, other_id whom it is about. UserDeleted: it is the
     user. Heartbeat: it is a number that grows; it goes to every partition.
     """
@@ -82,8 +84,15 @@ class Lease:
     start: Any
 
 
-# An eligible tweet has a place in every window, and they move together.
-_PLACE = popularity.FIELDS[TopWindow.DAY]
+# An eligible tweet has a place in every window. They move together, except where a repair sets one of them right.
+_PLACED: list[Doc] = [
+    moved
+    for field in popularity.FIELDS.values()
+    for moved in (
+        {f"updateDescription.updatedFields.{field}": {"$exists": True}},
+        {"updateDescription.removedFields": field},
+    )
+]
 # Imported documents raise no events; neither does a counter that moves no place. A tombstone is an update that sets
 # deleted_at.
 _PIPELINE: list[Doc] = [
@@ -99,10 +108,7 @@ _PIPELINE: list[Doc] = [
                 {
                     "ns.coll": "tweets",
                     "operationType": "update",
-                    "$or": [
-                        {f"updateDescription.updatedFields.{_PLACE}": {"$exists": True}},
-                        {"updateDescription.removedFields": _PLACE},
-                    ],
+                    "$or": _PLACED,
                 },
                 {"ns.coll": "likes", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
                 {"ns.coll": "likes", "operationType": "delete"},

@@ -14,10 +14,11 @@ from pymongo.errors import OperationFailure, PyMongoError
 from datastore.ownership import take_soon
 from datastore.processes import DevServerError, Program, Say, kept, listening
 
-# A small oplog and cache are enough for one person; the set of one is there because change streams need it.
+# A small oplog and cache are enough for one person; the set of one is there because change streams need it. A process
+# that is killed within a transaction leaves its locks behind until the transaction's life is over: by default a minute.
 _MONGOD_FLAGS = (
     "--replSet rs0 --bind_ip 127.0.0.1 --nounixsocket --oplogSize 64 --wiredTigerCacheSizeGB 0.25 --quiet"
-    " --setParameter diagnosticDataCollectionEnabled=false"
+    " --setParameter diagnosticDataCollectionEnabled=false --setParameter transactionLifetimeLimitSeconds=15"
 )
 _NOT_YET_INITIALIZED = 94
 

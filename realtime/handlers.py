@@ -111,6 +111,20 @@ async def on_user_unfollowed(rooms: Rooms, event: Event) -> None:
     await _look_at_threshold(rooms, event.subject_id, await rooms.users.roads(event.subject_id))
 
 
+async def on_follow_doubted(rooms: Rooms, event: Event) -> None:
+    """Mark the follow as its author's road says, here where no switch of roads can be under way; what one mark hid is
+    merged before the other hides it."""
+    author_id, follower_id = event.subject_id, event.other_id
+    roads = await rooms.users.roads(author_id)
+    if roads is None or not await rooms.follows.existing([(follower_id, author_id)]):
+        return
+    if roads.is_top:
+        await rooms.follows.flag(author_id, [follower_id], top=True)
+    await rooms.timelines.merge(follower_id, author_id)
+    if not roads.is_top:
+        await rooms.follows.flag(author_id, [follower_id], top=False)
+
+
 async def on_user_deleted(rooms: Rooms, event: Event) -> None:
     """Drop their own timeline and live state. All else is hidden already and goes with the purge (realtime/purger.py),
     which needs no event."""
@@ -201,6 +215,7 @@ HANDLERS: Mapping[EventName, Callable[[Rooms, Event], Awaitable[None]]] = {
     EventName.USER_DELETED: on_user_deleted,
     EventName.USER_PROMOTED: on_user_promoted,
     EventName.USER_DEMOTED: on_user_demoted,
+    EventName.FOLLOW_DOUBTED: on_follow_doubted,
     EventName.BLOCK_CHANGED: on_block_changed,
     EventName.MUTE_CHANGED: on_mute_changed,
     EventName.HEARTBEAT: on_heartbeat,

@@ -13,6 +13,7 @@ from datastore.errors import RequestError
 from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.mongo import Mongo
+from datastore.records import Bill
 from datastore.retweets import Retweets
 from datastore.search import Search
 from datastore.session_ends import SessionEnds
@@ -41,6 +42,7 @@ class Services:
     likes: Likes
     retweets: Retweets
     blocks: Blocks
+    entries: Entries
     timelines: Timelines
     top_tweets: TopTweets
     hub: Hub
@@ -72,7 +74,8 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
     """The rooms over open clients: `redis` gives up soon, `live_redis` waits. The hub still has to be run."""
     scripts = Scripts(redis)
     follows, tweets, retweets = Follows(mongo), Tweets(mongo), Retweets(mongo)
-    timelines = Timelines(scripts, follows, Entries(tweets, retweets), options.bounds)
+    entries = Entries(tweets, retweets)
+    timelines = Timelines(scripts, follows, entries, options.bounds)
     return Services(
         users=Users(mongo),
         sessions=Sessions(mongo, options.refresh_token),
@@ -82,6 +85,7 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
         likes=Likes(mongo),
         retweets=retweets,
         blocks=Blocks(mongo),
+        entries=entries,
         timelines=timelines,
         top_tweets=TopTweets(scripts, tweets),
         hub=Hub(live_redis, redis, timelines, follows, options.bounds.presence_ms, options.sweep_seconds),
@@ -96,8 +100,9 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
 class Context:
     """One operation. A socket holds a template of it and copies it for each operation; a live event renews `loaders`.
 
-    `refused` is why the token was not accepted: it fails the operation before anything runs. `take_over` is called with
-    a homeTimelineEvents subscription by a transport that delivers its events itself.
+    `refused` is why the token was not accepted: it fails the operation before anything runs. `bill` is what it was
+    charged. `take_over` is called with a homeTimelineEvents subscription by a transport that delivers its events
+    itself.
     """
 
     services: Services
@@ -110,6 +115,7 @@ class Context:
     connection_params: dict[str, Any] | None = None
     take_over: "Callable[[Watch], None] | None" = None
     _loaders: Loaders | None = field(init=False, default=None)
+    bill: Bill | None = field(init=False, default=None)
 
     @property
     def loaders(self) -> Loaders:

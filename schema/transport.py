@@ -22,6 +22,7 @@ from resolvers.context import Context, Services
 from schema import graphiql, limits, sse
 from schema.build import PerchSchema
 from schema.delivery import Deliveries
+from schema.negotiation import Draft, settled
 from schema.sockets import Sockets
 from schema.websocket import SocketHandler, TextFrames, authorization_of
 
@@ -101,6 +102,13 @@ class Endpoint(GraphQL[Context, None]):
         except RequestError as error:
             raise ConnectionRejectionError from error
         return await super().on_ws_connect(context)
+
+    async def get_sub_response(self, request: Request) -> Draft:
+        return Draft(request.headers.get("accept", ""))
+
+    def create_response(self, response_data: Any, sub_response: Response) -> Response:
+        body, status = settled(response_data, sub_response.media_type)
+        return Response(self.encode_json(body), status, media_type=sub_response.media_type)
 
     async def render_graphql_ide(self, request: Request) -> Response:
         return graphiql.page(self._ide) if self._ide else refusal(404, "Not found")

@@ -8,8 +8,10 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 import app
 from datastore.settings import Settings
@@ -47,14 +49,24 @@ class Cluster:
         self.started.append(await other.start("serve"))
         return other
 
-    async def start(self, command: str) -> Process:
+    async def start(self, command: str, *more: str) -> Process:
         """`python -m app COMMAND`; its output goes to a file of its own."""
         with (self.folder / f"{command}.{len(self.started)}.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "app", command, cwd=ROOT, env=self._env, stdout=log, stderr=log
+                sys.executable, "-m", "app", command, *more, cwd=ROOT, env=self._env, stdout=log, stderr=log
             )
         self.started.append(process)
         return process
+
+    def settings(self, **more: Any) -> Settings:
+        """Those of the processes, as far as clients of the same stores need them."""
+        return Settings(
+            mongo_url=self._env["MONGO_URL"],
+            redis_url=self._env["REDIS_URL"],
+            mongo_database=self._env["MONGO_DATABASE"],
+            secret_key=SecretStr(self._env["SECRET_KEY"]),
+            **more,
+        )
 
     @asynccontextmanager
     async def perch(self) -> AsyncIterator[Perch]:
@@ -63,11 +75,7 @@ class Cluster:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while not await _ready(http):
                     await asyncio.sleep(0.05)
-            settings = Settings(
-                mongo_url=self._env["MONGO_URL"],
-                redis_url=self._env["REDIS_URL"],
-                mongo_database=self._env["MONGO_DATABASE"],
-            )
+            settings = self.settings()
             async with app.clients(settings) as clients:
                 yield Perch(str(http.base_url), settings, clients.mongo, clients.redis, http)
 

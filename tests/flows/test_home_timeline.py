@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from redis.asyncio import Redis
 
 from datastore import ids
-from datastore.tweets import new_doc
+from datastore.records import Tweet
+from datastore.retweets import Retweets
+from datastore.tweets import Tweets, new_doc
 from realtime import keys
 from schema import globalid
 from tests.perch import Perch, Person
@@ -124,6 +126,49 @@ async def test_a_page_of_filtered_entries_goes_on_until_there_is_something_to_sh
         await ann.post(f"hidden {number}", inReplyTo=question["id"])
     await perch.settle()
     assert await walk(reader, 3) == expected[::-1]
+
+
+async def flood(perch: Perch, author: Person, question: Tweet, count: int) -> None:
+    """Replies to a tweet, newer than what `plant` plants; they raise no events."""
+    author_id = globalid.of_type(author.id, "User")
+    start = int(datetime.now(UTC).timestamp() * 1000) - 60 * 60_000
+    docs = [
+        new_doc(ids.new(start + number * 1000, author_id), author_id, f"hidden {number}", question) | {"imported": True}
+        for number in range(count)
+    ]
+    await perch.mongo.tweets.insert_many(docs)
+
+
+async def test_who_returns_after_a_week_to_a_flood_of_replies_finds_no_empty_page(perch: Perch) -> None:
+    reader, ann, bob, carol, stranger = await perch.persons(5)
+    expected = [*await plant(perch, bob, 30), *await plant(perch, ann, 30, minutes_ago=9_000)][::-1]
+    for author in (ann, bob, carol):
+        await reader.follow(author)
+    question = await Tweets(perch.mongo).get(globalid.of_type((await stranger.post("question"))["id"], "Tweet"))
+    assert question
+    await flood(perch, ann, question, 2_500)
+    # A followed person's tweets, passed on by another: the reader has them already.
+    known = [await Tweets(perch.mongo).get(tweet_id) for tweet_id in await newest_ids(perch, bob, 30)]
+    for tweet in known:
+        assert tweet
+        await Retweets(perch.mongo).add(globalid.of_type(ann.id, "User"), tweet, ids.now_ms())
+    await plant(perch, carol, 2_500, minutes_ago=60)
+    await reader.verb("muteUser", {"userId": carol.id})
+    await perch.settle()
+    # What a week without a read leaves: nothing.
+    await perch.redis.unlink(keys.timeline(globalid.of_type(reader.id, "User")))
+    before = await calls(perch, "zrem")
+    pages = await asyncio.gather(*(reader.texts(20) for _ in range(20)))
+    assert await calls(perch, "zrem") - before == 1
+    assert pages == [expected[:20]] * 20
+    assert await walk(reader, 20) == expected
+    # The rules are asked at each read: who now follows the stranger too has the whole thread.
+    await reader.follow(stranger)
+    assert (await reader.texts(5)) == ["question", *(f"hidden {number}" for number in range(2_499, 2_495, -1))]
+
+
+async def newest_ids(perch: Perch, author: Person, count: int) -> list[int]:
+    return await Tweets(perch.mongo).newest([globalid.of_type(author.id, "User")], {"$gt": 0}, count)
 
 
 async def test_a_page_costs_the_same_number_of_commands_for_5_and_100_edges(perch: Perch) -> None:
