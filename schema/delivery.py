@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Hashable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakValueDictionary
@@ -20,11 +21,9 @@ from graphql import (
 )
 
 from datastore.records import HomeTimelineEvent, TweetAdded
-from realtime import telemetry
-from realtime.reader import Numbered
 from resolvers.audience import Audience, Scene
 from resolvers.context import Context, Services, Watch
-from resolvers.live import bodiless
+from resolvers.live import shown_events
 from schema import cursors
 from schema.build import PerchSchema
 
@@ -104,12 +103,10 @@ class Deliveries:
         plan = self._plan(watch, query, variables)
         context = watch.info.context
         try:
-            async with context.services.hub.attach(watch.viewer_id) as reader:
-                async for numbered in reader.events(watch.after):
-                    text = await self._text(plan, context, watch.viewer_id, numbered)
-                    if text:
-                        cursor = cursors.encode_live(numbered.token)
-                        yield cursor, text.at(cursor)
+            async with aclosing(shown_events(watch, self._audience)) as events:
+                async for event, scene in events:
+                    cursor = cursors.encode_live(event.token)
+                    yield cursor, (await self._text(plan, context, event, scene)).at(cursor)
         except Exception as error:
             failure = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
             yield "", payload(self._schema, ExecutionResult(None, [failure]))
@@ -124,20 +121,10 @@ class Deliveries:
             plan = self._plans[key] = Plan(self._schema, watch, variables)
         return plan
 
-    async def _text(self, plan: Plan, context: Context, viewer_id: int, numbered: Numbered) -> Text | None:
-        """The text for this reader, None if they may not see the event."""
-        known = bodiless(numbered)
-        if known:
-            scene, made = None, plan.texts
-            key: Hashable = (numbered.kind, numbered.entry_id, numbered.tweet_id, numbered.reason)
-            event: HomeTimelineEvent = replace(known, token=_HOLE)
-        else:
-            edge, scene = await self._audience.look(viewer_id, numbered)
-            if edge is None:
-                return None
-            made, key = scene.made, (plan, edge.entry_id, edge.source, edge.retweeter_id)
-            event = TweetAdded(_HOLE, edge)
-        telemetry.LIVE_EVENTS.labels(type(event).__name__).inc()
+    async def _text(self, plan: Plan, context: Context, event: HomeTimelineEvent, scene: Scene | None) -> Text:
+        """The text for this reader, whose event it is. `scene` holds what was read for it, None where nothing was."""
+        event = replace(event, token=_HOLE)
+        made, key = (scene.made, (plan, *_likeness(event))) if scene else (plan.texts, _likeness(event))
         first = key not in made
         if first:
             if len(made) >= KEPT_TEXTS and scene is None:
@@ -146,6 +133,13 @@ class Deliveries:
             made[key] = asyncio.create_task(plan.text(Observed(context, scene), event))
         text: Text = await asyncio.shield(made[key])
         return text if first or not text.personal else await plan.text(Observed(context, scene), event)
+
+
+def _likeness(event: HomeTimelineEvent) -> tuple[Hashable, ...]:
+    """What two readers' events of one batch have in common if they may share a text."""
+    if isinstance(event, TweetAdded):
+        return event.edge.entry_id, event.edge.source, event.edge.retweeter_id
+    return (event,)
 
 
 def _variables_below(raw: Any) -> set[str]:
