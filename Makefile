@@ -34,8 +34,9 @@ lint: env-dev ## static checks: ruff, mypy
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
-bench: env-dev ## fan-out on a follow graph (FOLLOWS=file.csv.gz for your own)
-	@exec $(PY) -m tests.bench.fanout $${FOLLOWS:+--follows "$$FOLLOWS"}
+bench: env-dev ## fan-out on a follow graph (FOLLOWS=file.csv.gz for your own), and pages from cached copies
+	@$(PY) -m tests.bench.fanout $${FOLLOWS:+--follows "$$FOLLOWS"}
+	@exec $(PY) -m tests.bench.caches
 
 bench-live: env-dev ## live delivery over websockets, beside a Node server (LIVE_FLAGS="--sockets 1000 --storm 1000")
 	@$(MAKE) $(NODE_CLIENTS)/node_modules/.installed

@@ -30,6 +30,7 @@ from datastore.records import ImportCounts
 from datastore.settings import Settings, complaints, settings_table
 from realtime import devserver as redis_devserver
 from realtime import telemetry
+from realtime.cache import CacheBounds
 from realtime.connect import Client, for_requests, for_workers
 from realtime.limits import budgets
 from realtime.pipeline import Pipeline, open_rooms
@@ -217,6 +218,16 @@ def patience_of(settings: Settings) -> Patience:
     )
 
 
+def cache_bounds_of(settings: Settings) -> CacheBounds:
+    """How long tweets and profiles are cached, how many of them in this process, and what a change waits for."""
+    return CacheBounds(
+        life_ms=settings.cache_seconds * 1000,
+        process_ms=settings.process_cache_ms,
+        process_kept=settings.process_cache_kept,
+        drop_ms=settings.cache_drop_ms,
+    )
+
+
 def options_of(settings: Settings) -> Options:
     """What the request path needs to know."""
     return Options(
@@ -235,6 +246,7 @@ def options_of(settings: Settings) -> Options:
         ),
         sweep_seconds=settings.sweep_seconds,
         bounds=bounds_of(settings),
+        cache=cache_bounds_of(settings),
     )
 
 
@@ -322,6 +334,9 @@ async def import_(settings: Settings, args: argparse.Namespace) -> None:
         except importer.ImportStopped as stopped:
             print_counts(stopped.counts)
             raise DevServerError(str(stopped)) from stopped
+        finally:
+            # Its counters raise no events.
+            await services.cache.forget_all()
         print_counts(counts)
         await promote_due(settings, opened)
 

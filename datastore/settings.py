@@ -42,6 +42,12 @@ class Settings(BaseSettings):
     inactive_days: int = Field(default=7, ge=1, le=365, description="days unread before a timeline is dropped")
     presence_seconds: int = Field(default=900, ge=1, le=86_400, description="life of a live stream nobody renews")
     events_kept: int = Field(default=200, ge=1, le=10_000, description="live events kept for each present reader")
+    cache_seconds: int = Field(default=600, ge=1, le=86_400, description="life of a cached tweet or profile in Redis")
+    cache_drop_ms: int = Field(default=50, ge=1, le=5000, description="how long a change's answer waits for the caches")
+    process_cache_ms: int = Field(default=500, ge=0, le=1000, description="life of a cached one in a server process")
+    process_cache_kept: int = Field(
+        default=2000, ge=0, le=1_000_000, description="tweets, and as many profiles, cached in a server process"
+    )
     partitions: int = Field(default=4, ge=1, le=1024, description="event streams, by author; workers lease whole ones")
     lease_seconds: float = Field(default=5, ge=0.1, le=300, description="life of a silent relay's or worker's lease")
     sweep_seconds: float = Field(default=2, ge=0.05, le=60, description="pause between looks for missed live events")

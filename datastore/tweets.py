@@ -143,8 +143,9 @@ class Tweets:
             raise DomainError(ErrorCode.NOT_FOUND, "The tweet of this key was deleted.", ("input", "idempotencyKey"))
         return tweet
 
-    async def remove(self, author_id: int, tweet_id: int) -> None:
-        """Delete one's own tweet: the text goes, a tombstone stays. Raises NOT_FOUND, NOT_ALLOWED.
+    async def remove(self, author_id: int, tweet_id: int) -> int | None:
+        """Delete one's own tweet: the text goes, a tombstone stays. Gives what it answered. Raises NOT_FOUND,
+        NOT_ALLOWED.
 
         The check stands inside the write, so that of two deletes only one moves the counters.
         """
@@ -162,6 +163,7 @@ class Tweets:
             others = {"reply_to": before["reply_to"], "author": author_id}
             lost = before["counted"] == COUNTED and not await self._claim_count(others)
             await self._tweets.update_one({"_id": before["reply_to"]}, popularity.move("replies", -1, -int(lost)))
+        return before.get("reply_to")
 
     async def get_many(self, tweet_ids: Sequence[int]) -> list[Tweet | None]:
         """Tweets in the order of `tweet_ids`, None where there is none or it was deleted. One round trip."""

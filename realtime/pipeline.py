@@ -13,6 +13,7 @@ from datastore.retweets import Retweets
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime import keys
+from realtime.cache import Cache
 from realtime.connect import Client
 from realtime.fanout import Fanout
 from realtime.handlers import Rooms
@@ -52,6 +53,7 @@ class Pipeline:
         self._partitions = partitions
 
         async def forget() -> None:
+            await rooms.cache.forget_all()
             await rooms.timelines.forget_all()
             await rooms.top_tweets.drop()
 
@@ -98,6 +100,7 @@ def open_rooms(mongo: Mongo, redis: Client, partitions: int, bounds: Bounds, top
         top_tweets=TopTweets(scripts, tweets),
         topics=Topics(redis),
         top_users=TopUsers(scripts, users, follows, entries, timelines, top_user_threshold),
+        cache=Cache(scripts, tweets, users),
         raise_event=partial(raise_event, redis, partitions),
     )
 

@@ -67,7 +67,7 @@ class Audience:
     async def _answer(self, batch: list[Look]) -> None:
         """As resolvers.timelines.hydrate, for many viewers: the follows and regards are read last."""
         scene = Scene(self._services.loaders())
-        shown = await read_shown(self._services, list({look.numbered.entry_id for look in batch}))
+        shown = await read_shown(self._services, scene.loaders, list({look.numbered.entry_id for look in batch}))
         pairs = {(look.viewer_id, person) for look in batch for person in _concerned(shown, look.numbered.entry_id)}
         followed, regards, present_ = await asyncio.gather(
             self._services.follows.existing(pairs),

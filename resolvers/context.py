@@ -20,6 +20,7 @@ from datastore.session_ends import SessionEnds
 from datastore.sessions import Sessions
 from datastore.tweets import Tweets
 from datastore.users import Users
+from realtime.cache import Cache, CacheBounds
 from realtime.connect import Client
 from realtime.hub import Hub
 from realtime.limits import Budgets, Limits
@@ -43,6 +44,7 @@ class Services:
     retweets: Retweets
     blocks: Blocks
     entries: Entries
+    cache: Cache
     timelines: Timelines
     top_tweets: TopTweets
     hub: Hub
@@ -53,7 +55,7 @@ class Services:
 
     def loaders(self) -> Loaders:
         """A fresh set."""
-        return Loaders(self.users, self.tweets, self.follows, self.likes, self.retweets, self.blocks)
+        return Loaders(self.cache, self.follows, self.likes, self.retweets, self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +70,17 @@ class Options:
     budgets: Budgets
     sweep_seconds: float
     bounds: Bounds
+    cache: CacheBounds
 
 
 def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Options) -> Services:
     """The rooms over open clients: `redis` gives up soon, `live_redis` waits. The hub still has to be run."""
     scripts = Scripts(redis)
-    follows, tweets, retweets = Follows(mongo), Tweets(mongo), Retweets(mongo)
+    users, follows, tweets, retweets = Users(mongo), Follows(mongo), Tweets(mongo), Retweets(mongo)
     entries = Entries(tweets, retweets)
     timelines = Timelines(scripts, follows, entries, options.bounds)
     return Services(
-        users=Users(mongo),
+        users=users,
         sessions=Sessions(mongo, options.refresh_token),
         session_ends=SessionEnds(mongo),
         tweets=tweets,
@@ -86,6 +89,7 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
         retweets=retweets,
         blocks=Blocks(mongo),
         entries=entries,
+        cache=Cache(scripts, tweets, users, options.cache),
         timelines=timelines,
         top_tweets=TopTweets(scripts, tweets),
         hub=Hub(live_redis, redis, timelines, follows, options.bounds.presence_ms, options.sweep_seconds),

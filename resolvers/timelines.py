@@ -87,6 +87,7 @@ async def home(info: Info, first: int | None, after: Key | None) -> HomeTimeline
             pulled, token = skeleton.pulled, skeleton.token or token
         else:
             skeleton = await _by_the_rules(context, viewer_id, missing, before)
+        context.loaders.copies = skeleton.copies
         hydrated = await hydrate(context, viewer_id, skeleton.entry_ids, wanted)
         kept = visible(viewer_id, skeleton.entry_ids, hydrated)
         edges += present(viewer_id, kept[:missing], hydrated, pulled)
@@ -115,7 +116,7 @@ async def hydrate(context: Context, viewer_id: int, entry_ids: Sequence[int], wa
     any, the tweets, then side by side what the filter needs (read last, so that an unfollow, a block or a deleted
     account acts at once) and what was selected."""
     loaders, services = context.loaders, context.services
-    shown = await read_shown(services, entry_ids)
+    shown = await read_shown(services, loaders, entry_ids)
     people, found = shown.people(), shown.tweets.values()
     followed, regards, present_, _, _ = await asyncio.gather(
         services.follows.existing((viewer_id, person) for person in people | shown.answered()),
@@ -130,12 +131,12 @@ async def hydrate(context: Context, viewer_id: int, entry_ids: Sequence[int], wa
     return Hydrated(living, shown.retweeters, {author for _, author in followed}, regards)
 
 
-async def read_shown(services: Services, entry_ids: Sequence[int]) -> Shown:
+async def read_shown(services: Services, loaders: Loaders, entry_ids: Sequence[int]) -> Shown:
     """What these entries show, whoever looks: the retweets if there are any, then the tweets."""
     retweets = await services.retweets.get_many([entry for entry in entry_ids if ids.kind(entry) is Kind.RETWEET])
     tweet_ids = {entry: entry for entry in entry_ids if ids.kind(entry) is Kind.TWEET}
     tweet_ids |= {retweet.id: retweet.tweet_id for retweet in retweets}
-    found = {tweet.id: tweet for tweet in await services.tweets.get_many(list({*tweet_ids.values()})) if tweet}
+    found = {tweet.id: tweet for tweet in await loaders.bodies(list({*tweet_ids.values()})) if tweet}
     tweets = {entry: found[tweet_id] for entry, tweet_id in tweet_ids.items() if tweet_id in found}
     return Shown(tweets, {retweet.id: retweet.author_id for retweet in retweets})
 

@@ -10,6 +10,7 @@ from datastore.records import Tweet
 from datastore.retweets import Retweets
 from datastore.tweets import Tweets, new_doc
 from realtime import keys
+from realtime.scripts import unlink_matching
 from schema import globalid
 from tests.perch import Perch, Person
 
@@ -49,6 +50,8 @@ async def test_paging_goes_past_what_redis_keeps_to_the_very_first_tweet(perch: 
     await perch.settle()
     assert await walk(reader, 97) == texts[::-1]
     assert await perch.redis.zcard(keys.timeline(globalid.of_type(reader.id, "User"))) == 201
+    # What MongoDB gave below the floor is in the cache for whoever reads it next.
+    assert await perch.redis.exists(*map(keys.tweet_copy, await newest_ids(perch, ann, 300))) == 300
 
 
 async def test_a_timeline_is_trimmed_and_its_pages_stay_whole(perch: Perch) -> None:
@@ -176,16 +179,25 @@ async def test_a_page_costs_the_same_number_of_commands_for_5_and_100_edges(perc
     await plant(perch, ann, 150)
     await reader.follow(ann)
     await perch.settle()
-    await reader.home()
-    costs = []
+    await reader.home(100)
+    # As if they had just changed something: the copies of the process, which would not live as long, are left alone.
+    await perch.redis.set(keys.wrote(globalid.of_type(reader.id, "User")), "", ex=60)
+    costs = [await cost(perch, reader, first) for first in (5, 100)]
+    # MongoDB: session, own tweets, own retweets, top users, follows, blocks, likes. No tweets, no people.
+    # Redis: five scripts, with the commands in them: own live position, that of top users, the page, tweets, authors.
+    assert costs == [(7, 19), (7, 19)]
+    # Without copies MongoDB is asked for the tweets and for the authors.
     for first in (5, 100):
-        before = await served(perch)
-        assert len((await reader.home(first))["edges"]) == first
-        after = await served(perch)
-        costs.append((after[0] - before[0], after[1] - before[1]))
-    # MongoDB: session, own tweets, own retweets, top users, tweets, follows, blocks, authors, likes.
-    # Redis: three scripts, with the commands in them: own live position, that of top users, the page.
-    assert costs == [(9, 13), (9, 13)]
+        await unlink_matching(perch.redis, keys.COPIES)
+        assert (await cost(perch, reader, first))[0] == 9
+
+
+async def cost(perch: Perch, reader: Person, first: int) -> tuple[int, int]:
+    """What a page costs MongoDB and Redis."""
+    before = await served(perch)
+    assert len((await reader.home(first))["edges"]) == first
+    after = await served(perch)
+    return after[0] - before[0], after[1] - before[1]
 
 
 async def served(perch: Perch) -> tuple[int, int]:
