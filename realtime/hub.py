@@ -20,8 +20,8 @@ from realtime.timelines import Timelines
 
 log = structlog.get_logger()
 
-# Readers looked after in one pipeline of the sweep.
-SWEEP_BATCH = 500
+# Readers looked after in one command of the sweep: a fraction of a millisecond of Redis.
+SWEEP_BATCH = 250
 # Readers asked about in one query when a top user writes.
 MATCH_BATCH = 1000
 # Plain messages that wait for a slow listener; they are news, and old news goes first.
@@ -237,15 +237,15 @@ class Hub:
                     log.warning("hub.sweep_failed", error=type(error).__name__)
 
     async def _look_after(self, groups: list[set[Reader]]) -> None:
-        reader_ids = [next(iter(group)).reader_id for group in groups]
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hget(keys.TOP_PRESENCE, "last")
-            for reader_id in reader_ids:
-                pipe.hget(keys.presence(reader_id), "last")
-                pipe.pexpire(keys.presence(reader_id), self._presence_ms)
-                pipe.pexpire(keys.reader_stream(reader_id), self._presence_ms)
-            top_last, *answers = await pipe.execute()
-        for group, last in zip(groups, answers[::3], strict=True):
+        names: list[str] = []
+        for group in groups:
+            reader_id = next(iter(group)).reader_id
+            names += (keys.presence(reader_id), keys.reader_stream(reader_id))
+        # One command: as 1,500 in a pipeline they took a sixth of the process's CPU at a thousand sockets.
+        top_last, lasts = await asyncio.gather(
+            self._redis.hget(keys.TOP_PRESENCE, "last"), self._scripts.run("renew", names, self._presence_ms)
+        )
+        for group, last in zip(groups, lasts, strict=True):
             for reader in group:
                 if last != reader.own.tail:
                     reader.own.doubt()
