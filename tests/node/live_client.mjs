@@ -12,7 +12,7 @@ const POST = 'mutation ($input: PostTweetInput!) { postTweet(input: $input) { tw
 const readers = [];
 let tally = fresh();
 function fresh() {
-  return { events: 0, latencies: [], repeated: 0, missing: 0, resyncs: 0, closed: {}, last: 0 };
+  return { events: 0, latencies: [], repeated: 0, disordered: 0, resyncs: 0, closed: {}, last: 0 };
 }
 
 class Reader {
@@ -48,10 +48,15 @@ class Reader {
     if (event.__typename !== 'TimelineTweetAdded') return;
     const [sent, author, number] = event.edge.node.text.split(' ').map(Number);
     const now = Date.now();
-    const before = this.seen.get(author) ?? number - 1;
-    if (number <= before) tally.repeated++;
-    else tally.missing += number - before - 1;
-    this.seen.set(author, Math.max(before, number));
+    if (!this.seen.has(author)) this.seen.set(author, { numbers: new Set(), last: number });
+    const seen = this.seen.get(author);
+    if (seen.numbers.has(number)) {
+      tally.repeated++;
+      return;
+    }
+    if (number < seen.last) tally.disordered++;
+    seen.numbers.add(number);
+    seen.last = number;
     tally.events++;
     tally.latencies.push(now - sent);
     tally.last = now;
