@@ -1,0 +1,30 @@
+"""Ground: servers of the model's own, and a client to each that calls without asyncio."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from datastore.devserver import mongod
+from datastore.mongo import Mongo
+from datastore.settings import Settings
+from realtime.devserver import valkey
+from tests.model.gates import Line
+from tests.model.world import Ground
+
+
+@asynccontextmanager
+async def ground(folder: Path) -> AsyncIterator[Ground]:
+    """A private mongod and valkey, ready for runs."""
+    async with mongod(folder / "mongo") as mongo_url, valkey(folder / "redis") as redis_url:
+        # Nothing here loses power: a write waits for the one server and not for its journal.
+        acknowledged = "&" if "?" in mongo_url else "/?"
+        mongo = Mongo(f"{mongo_url.rstrip('/')}{acknowledged}w=1&journal=false", "model")
+        await mongo.ensure_indexes()
+        settings = Settings(secret_key=SecretStr("a secret for models, long enough to sign with"), rate_limits=False)
+        found = Ground(mongo, Line(redis_url), settings)
+        try:
+            yield found
+        finally:
+            found.close()

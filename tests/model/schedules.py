@@ -1,0 +1,191 @@
+"""Schedules: choices drawn from a seed, carried out, replayed, and shrunk to the few that are needed to fail."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from traceback import format_exception
+
+from tests.model.client import CounterexampleError
+from tests.model.run import Choice, Run
+from tests.model.world import FIRST_MS, PEOPLE, RUN_MS, Clock, Ground, LuaFolder, Patch, size_of, small
+
+# How often each is chosen where a command could go on instead. Each run leaves some out and doubles others (swarm
+# testing: what is rare with all the rest around it becomes common).
+WEIGHTS = {
+    "post": 8,
+    "reply": 2,
+    "retweet": 3,
+    "undo": 2,
+    "delete": 3,
+    "follow": 6,
+    "unfollow": 5,
+    "block": 1,
+    "unblock": 1,
+    "mute": 1,
+    "unmute": 1,
+    "read": 6,
+    "connect": 6,
+    "work": 14,
+    "relay": 12,
+    "deliver": 10,
+    "crash": 2,
+    "kill": 1,
+    "lose": 3,
+    "rewind": 1,
+    "drop": 2,
+    "reconnect": 1,
+    "sweep": 3,
+    "evict": 3,
+    "lapse": 2,
+    "flush": 1,
+    "quiet": 1,
+}
+# Without these nothing happens at all.
+NEEDED = {"post", "follow", "work", "relay", "read", "deliver"}
+STEPS, CHOICES = 420, 260
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A rule taken out: `lua` are (script, line, what stands there instead), `python` are attributes replaced."""
+
+    rule: str
+    lua: tuple[tuple[str, str, str], ...] = ()
+    python: tuple[Patch, ...] = ()
+
+
+NOTHING = Ablation("nothing")
+
+
+@dataclass
+class Outcome:
+    """How a run ended. `failure` is what did not hold, None if all did."""
+
+    seed: int
+    choices: list[Choice]
+    failure: str | None = None
+    steps: int = 0
+    log: list[str] = field(default_factory=list)
+
+    def told(self) -> str:
+        """All that is needed to understand a failure and to see it again."""
+        log = "\n".join(self.log)
+        return f"seed {self.seed}: {self.failure}\n{log}\n{len(self.choices)} choices; again: --seed {self.seed}"
+
+
+class Chooser:
+    """Draws what is possible now."""
+
+    def __init__(self, rng: Random, run: Run) -> None:
+        self._rng, self._run = rng, run
+        self._weights = {
+            verb: weight * (1 if verb in NEEDED else rng.choice([0, 1, 1, 3])) for verb, weight in WEIGHTS.items()
+        }
+        # How much of the time commands go on rather than new things begin.
+        self._going_on = rng.choice([0.5, 0.7, 0.85])
+        self._names = 0
+
+    def next(self) -> Choice:
+        """A choice; it may turn out to be impossible."""
+        rng, runnable = self._rng, self._run.scheduler.runnable()
+        if runnable and (rng.random() < self._going_on or len(runnable) > 8):
+            actor = rng.choice(runnable)
+            return "step", actor.name, rng.randrange(len(actor.waiting))
+        verb = rng.choices(list(self._weights), list(self._weights.values()))[0]
+        self._names += 1
+        return self._choice(verb, f"{verb}{self._names}", rng.randrange(PEOPLE), rng.choice("ab"))
+
+    def _choice(self, verb: str, name: str, who: int, process: str) -> Choice:
+        rng = self._rng
+        tweets = list(self._run.tweets) or ["none"]
+        if verb in ("post", "reply"):
+            return "post", name, process, who, rng.choice(tweets) if verb == "reply" else None
+        if verb in ("retweet", "undo", "delete"):
+            return "change", verb, name, process, who, rng.choice(tweets)
+        if verb in ("follow", "unfollow", "block", "unblock", "mute", "unmute"):
+            return "relate", verb, name, process, who, (who + rng.randrange(1, PEOPLE)) % PEOPLE
+        if verb == "read":
+            return "read", name, process, who, rng.choice([1, 2, 3, 50]), rng.random() < 0.3
+        if verb == "connect":
+            return "connect", f"live{who % 2}-{name}", process, who % 2
+        return self._of_machines(verb, name, who, process)
+
+    def _of_machines(self, verb: str, name: str, who: int, process: str) -> Choice:
+        rng = self._rng
+        actors = list(self._run.scheduler.actors) or ["none"]
+        if verb == "work":
+            return "work", name, rng.choice([[0], [1], [0, 1], [1, 0]]), rng.choice([1, 1, 2, 4])
+        if verb in ("relay", "rewind", "flush"):
+            return verb, rng.choice([1, 1, 2, 3])
+        if verb == "crash":
+            # Batches die by their worker, and what a sweep or a match does is the process's own.
+            asked = [one for one in actors if not one.startswith(("work", "sweep", "match", "drain"))]
+            return verb, rng.choice(asked or ["none"])
+        if verb == "lose":
+            return verb, rng.choice(list(self._run.conveyor.batches) or ["none"]), rng.random() < 0.5
+        if verb == "evict":
+            return verb, rng.choice(["tl", "tl", "on", "ev", "recent", "recent", "top on", "top ev"]), who
+        if verb == "lapse":
+            return verb, who
+        if verb == "sweep":
+            return verb, name, process
+        return (verb,) if verb == "quiet" else (verb, process)
+
+
+    def __iter__(self) -> Iterator[Choice]:
+        drawn = 0
+        while self._run.scheduler.steps < STEPS and drawn < CHOICES:
+            drawn += 1
+            yield self.next()
+
+
+def play(ground: Ground, seed: int, choices: Sequence[Choice] | None = None, without: Ablation = NOTHING) -> Outcome:
+    """One run of a seed, or of choices that such a run made, up to its first failure."""
+    return ground.loop.run_until_complete(_play(ground, seed, choices, without))
+
+
+async def _play(ground: Ground, seed: int, choices: Sequence[Choice] | None, without: Ablation) -> Outcome:
+    rng, outcome = Random(seed), Outcome(seed, [])
+    ground.runs += 1
+    clock = Clock(FIRST_MS + ground.runs * RUN_MS)
+    size = size_of(rng)
+    with small(size, clock, LuaFolder(without.lua), without.python):
+        run = Run(ground, size, clock)
+        try:
+            for choice in choices if choices is not None else Chooser(rng, run):
+                outcome.choices.append(choice)
+                if not await run.do(choice):
+                    outcome.choices.pop()
+            await run.do(("quiet",))
+        except Exception as error:
+            outcome.failure = f"{type(error).__name__}: {error}"
+            if not isinstance(error, CounterexampleError):
+                run.scheduler.log.append("".join(format_exception(error)))
+        outcome.steps, outcome.log = run.scheduler.steps, [str(size), *run.scheduler.log]
+        await run.end()
+    return outcome
+
+
+def search(ground: Ground, seeds: Iterable[int], without: Ablation = NOTHING) -> Outcome | None:
+    """The first run that fails, shrunk; None if none does."""
+    for seed in seeds:
+        outcome = play(ground, seed, without=without)
+        if outcome.failure:
+            return outcome
+    return None
+
+
+def shrunk(ground: Ground, failed: Outcome, without: Ablation = NOTHING) -> Outcome:
+    """The same failure by fewer choices: stretches of them are left out, ever shorter ones, as long as it fails."""
+    best, size = failed, max(len(failed.choices) // 2, 1)
+    while True:
+        at = 0
+        while at < len(best.choices):
+            tried = play(ground, failed.seed, best.choices[:at] + best.choices[at + size :], without)
+            if tried.failure and len(tried.choices) < len(best.choices):
+                best = tried
+            else:
+                at += size
+        if size == 1:
+            return best
+        size //= 2
