@@ -90,6 +90,7 @@ class Line:
         )
         self._commands.connect()
         self._heard.connect()
+        self._loaded: set[str] = set()
         # In a small world streams have few events: cut them exactly and not by whole nodes of a hundred.
         self.send("CONFIG", "SET", "stream-node-max-entries", 1)
 
@@ -98,6 +99,12 @@ class Line:
         # MongoDB's integers are of a class of their own, which this connection does not take.
         self._commands.send_command(*(int(part) if isinstance(part, int) else part for part in command))
         return self._commands.read_response()
+
+    def load(self, script: str) -> None:
+        """Load a script, once."""
+        if script not in self._loaded:
+            self._loaded.add(script)
+            self.send("SCRIPT", "LOAD", script)
 
     def listen(self, channels: list[str]) -> None:
         """Hear these channels and no others from here on."""

@@ -149,7 +149,9 @@ async def _play(ground: Ground, seed: int, choices: Sequence[Choice] | None, wit
     ground.runs += 1
     clock = Clock(FIRST_MS + ground.runs * RUN_MS)
     size = size_of(rng)
-    with small(size, clock, LuaFolder(without.lua), without.python):
+    lua = LuaFolder(without.lua)
+    lua.load(ground.line)
+    with small(size, clock, lua, without.python):
         run = Run(ground, size, clock)
         try:
             for choice in choices if choices is not None else Chooser(rng, run):
