@@ -164,7 +164,7 @@ class Run:
         return True
 
     async def do_connect(self, name: str, process: str, who: int) -> bool:
-        if any(one.startswith(f"live{who}") for one in self.scheduler.actors):
+        if any(one.startswith(f"live{who}") and actor.under_way for one, actor in self.scheduler.actors.items()):
             return False
         await self.scheduler.start(name, process, self.clients[who].run(self.processes[process]))
         return True
