@@ -12,7 +12,8 @@ from typing import Any
 
 from datastore import ids
 from datastore.changes import Event, EventName
-from realtime.handlers import HANDLERS, Rooms
+from realtime import handlers
+from realtime.handlers import Rooms
 from tests.model.oracle import History
 from tests.model.scheduler import Actor, Scheduler
 
@@ -55,6 +56,8 @@ class Conveyor:
         self._scheduler, self._history = scheduler, history
         self.log: list[Happened] = []
         self.relayed = 0
+        # Batches begun so far.
+        self.worked = 0
         self.queues: list[deque[Happened]] = [deque() for _ in range(PARTITIONS)]
         self.batches: dict[str, Batch] = {}
         self._announced: dict[Any, Happened] = {}
@@ -79,6 +82,12 @@ class Conveyor:
         else:
             subject, other, author = key, 0, self._history.entries[key].author
         return Event(_NAMES[collection][way], ids.spread(author, ids.AUTHOR_BUCKETS), subject, other), author
+
+    def all_handled(self) -> None:
+        """What happened so far lies in the past."""
+        self.relayed = len(self.log)
+        for happened in self.log:
+            happened.handled = True
 
     def settled(self, key: Any) -> bool:
         """Whether the event that announced this tweet, retweet or follow has been handled."""
@@ -119,13 +128,14 @@ class Conveyor:
         """A worker that takes up to `count` events of each of these partitions."""
         events = [queue.popleft() for p in partitions if (queue := self.queues[p]) for _ in range(min(count, len(queue)))]
         self.batches[name] = Batch(events, partitions)
+        self.worked += 1
         await self._scheduler.start(name, name, self._handle(name, rooms))
 
     async def _handle(self, name: str, rooms: Rooms) -> None:
         batch = self.batches[name]
         for happened in batch.events:
             self._scheduler.log.append(f"{name} handles {happened.event.name}")
-            await HANDLERS[happened.event.name](rooms, happened.event)
+            await handlers.HANDLERS[happened.event.name](rooms, happened.event)
         await rooms.fanout.flush()
         await self._scheduler.gate("acknowledge")
         del self.batches[name]

@@ -2,6 +2,7 @@
 commands are sent without asyncio, so that a step has happened when it returns."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.connection import Connection
 
-from datastore.mongo import Mongo
+from tests.model.wire import Collection, Wire
 
 Gate = Callable[[str], Awaitable[None]]
 # (collection) has just been written to.
@@ -17,31 +18,28 @@ Written = Callable[[str], None]
 # (channel, data) has just been published.
 Published = Callable[[str, str], None]
 
-_WRITES = ("insert", "update", "delete", "find_one_and", "replace", "bulk")
+_WRITES = ("insert", "update", "delete", "find_one_and")
 
 
 class GatedMongo:
-    """Stands for datastore.mongo.Mongo where rooms want its collections. `real` is one with the plain driver behind
-    it (Motor's is), which is called without its threads."""
+    """Stands for datastore.mongo.Mongo where rooms want its collections."""
 
-    def __init__(self, real: Mongo, gate: Gate, written: Written) -> None:
-        # Acknowledged by the one server and not by its journal: here nothing ever loses power.
-        self._database: Any = real.client.delegate.get_database(real.db.name)
-        self._gate, self._written = gate, written
+    def __init__(self, wire: Wire, gate: Gate, written: Written) -> None:
+        self._wire, self._gate, self._written = wire, gate, written
 
     def __getattr__(self, name: str) -> "_Collection":
-        return _Collection(self._database[name], self._gate, self._written)
+        return _Collection(self._wire[name], self._gate, self._written)
 
 
 class _Collection:
-    def __init__(self, real: Any, gate: Gate, written: Written) -> None:
+    def __init__(self, real: Collection, gate: Gate, written: Written) -> None:
         self._real, self._gate, self._written = real, gate, written
 
-    def find(self, *args: Any, **more: Any) -> "_Cursor":
-        return _Cursor(lambda: self._real.find(*args, **more), f"{self._real.name}.find", self._gate)
+    def find(self, query: Any, fields: Any = None) -> "_Cursor":
+        return _Cursor(partial(self._real.find, query, fields), f"{self._real.name}.find", self._gate)
 
-    def aggregate(self, *args: Any, **more: Any) -> "_Cursor":
-        return _Cursor(lambda: self._real.aggregate(*args, **more), f"{self._real.name}.aggregate", self._gate)
+    def aggregate(self, pipeline: Any) -> "_Cursor":
+        return _Cursor(partial(self._real.aggregate, pipeline), f"{self._real.name}.aggregate", self._gate)
 
     def __getattr__(self, command: str) -> Callable[..., Awaitable[Any]]:
         async def run(*args: Any, **more: Any) -> Any:
@@ -57,23 +55,20 @@ class _Collection:
 class _Cursor:
     """All that a query finds, read in one step."""
 
-    def __init__(self, find: Callable[[], Any], label: str, gate: Gate) -> None:
-        self._find, self._label, self._gate = find, label, gate
-        self._shape: list[tuple[str, tuple[Any, ...]]] = []
+    def __init__(self, read: Callable[..., list[Any]], label: str, gate: Gate) -> None:
+        self._read, self._label, self._gate = read, label, gate
 
-    def __getattr__(self, name: str) -> Callable[..., "_Cursor"]:
-        def shaped(*args: Any) -> "_Cursor":
-            self._shape.append((name, args))
-            return self
+    def sort(self, *by: Any) -> "_Cursor":
+        self._read = partial(self._read, sort=by)
+        return self
 
-        return shaped
+    def limit(self, count: int) -> "_Cursor":
+        self._read = partial(self._read, limit=count)
+        return self
 
     async def to_list(self, _length: int | None = None) -> list[Any]:
         await self._gate(self._label)
-        cursor = self._find()
-        for name, args in self._shape:
-            cursor = getattr(cursor, name)(*args)
-        return list(cursor)
+        return self._read()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         for doc in await self.to_list():
@@ -90,7 +85,7 @@ class Line:
         )
         self._commands.connect()
         self._heard.connect()
-        self._loaded: set[str] = set()
+        self._loaded: dict[str, str] = {}
         # In a small world streams have few events: cut them exactly and not by whole nodes of a hundred.
         self.send("CONFIG", "SET", "stream-node-max-entries", 1)
 
@@ -103,8 +98,7 @@ class Line:
     def load(self, script: str) -> None:
         """Load a script, once."""
         if script not in self._loaded:
-            self._loaded.add(script)
-            self.send("SCRIPT", "LOAD", script)
+            self._loaded[script] = self.send("SCRIPT", "LOAD", script)
 
     def listen(self, channels: list[str]) -> None:
         """Hear these channels and no others from here on."""

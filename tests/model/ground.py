@@ -11,6 +11,7 @@ from datastore.mongo import Mongo
 from datastore.settings import Settings
 from realtime.devserver import valkey
 from tests.model.gates import Line
+from tests.model.wire import Wire
 from tests.model.world import Ground
 
 
@@ -18,12 +19,11 @@ from tests.model.world import Ground
 async def ground(folder: Path) -> AsyncIterator[Ground]:
     """A private mongod and valkey, ready for runs."""
     async with mongod(folder / "mongo") as mongo_url, valkey(folder / "redis") as redis_url:
-        # Nothing here loses power: a write waits for the one server and not for its journal.
-        acknowledged = "&" if "?" in mongo_url else "/?"
-        mongo = Mongo(f"{mongo_url.rstrip('/')}{acknowledged}w=1&journal=false", "model")
+        mongo = Mongo(mongo_url, "model")
         await mongo.ensure_indexes()
+        mongo.close()
         settings = Settings(secret_key=SecretStr("a secret for models, long enough to sign with"), rate_limits=False)
-        found = Ground(mongo, Line(redis_url), settings)
+        found = Ground(Wire(mongo_url, "model"), Line(redis_url), settings)
         try:
             yield found
         finally:

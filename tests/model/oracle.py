@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from datastore.ids import Kind, kind
+from tests.model.wire import Wire
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Documents:
 class History:
     """The documents of some people, moment by moment. A moment is an index; the last one is now."""
 
-    def __init__(self, database: Any, people: list[int]) -> None:
+    def __init__(self, database: Wire, people: list[int]) -> None:
         self._database, self.people = database, people
         self.entries: dict[int, Entry] = {}
         self.moments = [Documents()]
@@ -73,7 +74,7 @@ class History:
         return after - before, before - after
 
     def _alive(self, collection: str) -> list[dict[str, Any]]:
-        return list(self._database[collection].find({"author": {"$in": self.people}, "alive": True}))
+        return self._database[collection].find({"author": {"$in": self.people}, "alive": True})
 
     def _tweets(self) -> frozenset[int]:
         docs = self._alive("tweets")

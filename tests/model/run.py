@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from random import Random
 from typing import Any
 
 from datastore.errors import DomainError
@@ -39,6 +40,18 @@ class Run:
         self.chains.note(channel, data)
         for process in self.processes.values():
             process.publish(channel, data)
+
+    async def plant(self, rng: Random) -> None:
+        """Some follows and tweets from before, all handled."""
+        services, people = self.processes["a"].services, self.world.people
+        for follower in people:
+            for author in people:
+                if follower != author and rng.random() < 0.4:
+                    await services.follows.add(follower, author, self.clock.ms)
+        for number in range(rng.choice([0, 2, 4])):
+            self.clock.ms += 1
+            self.tweets[f"old{number}"] = await services.tweets.add(rng.choice(people), "old", self.clock.ms)
+        self.conveyor.all_handled()
 
     async def do(self, choice: Choice) -> bool:
         """Carry a choice out, if it is possible now."""
@@ -264,7 +277,7 @@ class Run:
     async def _drain(self) -> None:
         """Until a look by every sweep finds nothing new."""
         start, before = self.scheduler.steps, None
-        while before != (now := (len(self.conveyor.log), self.published, [client.taken for client in self.clients])):
+        while before != (now := (self.conveyor.worked, self.published, [client.taken for client in self.clients])):
             before = now
             await self._lapse_all()
             for name, process in self.processes.items():
@@ -299,7 +312,9 @@ class Run:
         for person in self.world.people:
             expected = self.history.visible(person, self.history.now)
             services = self.processes["a"].services
-            for first in (100, 2):
+            # Small pages of one of them, another each time.
+            small = person == self.world.people[self.clock.ms % len(self.world.people)]
+            for first in (100, 2) if small else (100,):
                 found = await self.scroll(person, services, first)
                 must(found == expected, f"pages of {first} show {found} and not {expected}")
         for client in self.clients:

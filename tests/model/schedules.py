@@ -11,7 +11,7 @@ from tests.model.world import FIRST_MS, PEOPLE, RUN_MS, Clock, Ground, LuaFolder
 
 # How often each is chosen where a command could go on instead. Each run leaves some out and doubles others (swarm
 # testing: what is rare with all the rest around it becomes common).
-WEIGHTS = {
+WEIGHTS: dict[str, float] = {
     "post": 8,
     "reply": 2,
     "retweet": 3,
@@ -23,7 +23,7 @@ WEIGHTS = {
     "unblock": 1,
     "mute": 1,
     "unmute": 1,
-    "read": 6,
+    "read": 10,
     "connect": 6,
     "work": 14,
     "relay": 12,
@@ -35,14 +35,17 @@ WEIGHTS = {
     "drop": 2,
     "reconnect": 1,
     "sweep": 3,
-    "evict": 3,
+    "evict": 4,
     "lapse": 2,
     "flush": 1,
-    "quiet": 1,
+    "quiet": 0.5,
 }
+# What the one who reads most does most.
+_OF_READERS = {"follow", "unfollow", "block", "mute", "unblock", "unmute", "read", "connect", "evict", "lapse"}
 # Without these nothing happens at all.
 NEEDED = {"post", "follow", "work", "relay", "read", "deliver"}
-STEPS, CHOICES = 420, 260
+# A run ends with the first of these.
+STEPS, CHOICES = 220, 300
 
 
 @dataclass(frozen=True)
@@ -82,18 +85,28 @@ class Chooser:
             verb: weight * (1 if verb in NEEDED else rng.choice([0, 1, 1, 3])) for verb, weight in WEIGHTS.items()
         }
         # How much of the time commands go on rather than new things begin.
-        self._going_on = rng.choice([0.5, 0.7, 0.85])
-        self._names = 0
+        self._going_on = rng.choice([0.5, 0.7, 0.8])
+        # One person reads most, and is most of what goes wrong: what meets on one timeline is what matters.
+        self._reader = rng.randrange(2)
+        # How often somebody is held up between two commands, for so long that much happens meanwhile.
+        self._pauses = rng.choice([0.03, 0.1, 0.2])
+        self._paused: dict[str, int] = {}
+        self._names = self._drawn = 0
 
     def next(self) -> Choice:
         """A choice; it may turn out to be impossible."""
-        rng, runnable = self._rng, self._run.scheduler.runnable()
-        if runnable and (rng.random() < self._going_on or len(runnable) > 8):
+        rng = self._rng
+        self._drawn += 1
+        runnable = [one for one in self._run.scheduler.runnable() if self._paused.get(one.name, 0) < self._drawn]
+        if runnable and rng.random() < self._going_on:
             actor = rng.choice(runnable)
+            if rng.random() < self._pauses:
+                self._paused[actor.name] = self._drawn + rng.randrange(5, 80)
             return "step", actor.name, rng.randrange(len(actor.waiting))
         verb = rng.choices(list(self._weights), list(self._weights.values()))[0]
         self._names += 1
-        return self._choice(verb, f"{verb}{self._names}", rng.randrange(PEOPLE), rng.choice("ab"))
+        who = self._reader if verb in _OF_READERS and rng.random() < 0.6 else rng.randrange(PEOPLE)
+        return self._choice(verb, f"{verb}{self._names}", who, rng.choice("ab"))
 
     def _choice(self, verb: str, name: str, who: int, process: str) -> Choice:
         rng = self._rng
@@ -133,9 +146,7 @@ class Chooser:
 
 
     def __iter__(self) -> Iterator[Choice]:
-        drawn = 0
-        while self._run.scheduler.steps < STEPS and drawn < CHOICES:
-            drawn += 1
+        while self._run.scheduler.steps < STEPS and self._drawn < CHOICES:
             yield self.next()
 
 
@@ -153,6 +164,7 @@ async def _play(ground: Ground, seed: int, choices: Sequence[Choice] | None, wit
     lua.load(ground.line)
     with small(size, clock, lua, without.python):
         run = Run(ground, size, clock)
+        await run.plant(rng)
         try:
             for choice in choices if choices is not None else Chooser(rng, run):
                 outcome.choices.append(choice)

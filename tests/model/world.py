@@ -28,6 +28,7 @@ from tests.model.conveyor import Conveyor
 from tests.model.gates import GatedMongo, GatedRedis, Line, Published
 from tests.model.oracle import History
 from tests.model.scheduler import Scheduler
+from tests.model.wire import Wire
 
 PEOPLE = 4
 # Ids of people and tweets of different runs lie this far apart.
@@ -46,7 +47,7 @@ _HOME_LIVE = cast(OperationDefinitionNode, parse("{ homeTimeline { liveCursor } 
 class Ground:
     """Servers that runs share, one after the other."""
 
-    mongo: Mongo
+    wire: Wire
     line: Line
     settings: Settings
     runs: int = 0
@@ -55,7 +56,7 @@ class Ground:
     def close(self) -> None:
         self.loop.close()
         self.line.close()
-        self.mongo.close()
+        self.wire.close()
 
 
 class LuaFolder:
@@ -122,16 +123,15 @@ class World:
         self.scheduler = Scheduler()
         # Whoever is older has the lower id, as everywhere.
         self.people = [ids.first_at(clock.ms + n) for n in range(PEOPLE)]
-        database = ground.mongo.client.delegate.get_database(ground.mongo.db.name)
         docs = [new_doc(f"r{ground.runs}p{n}", "", clock.ms) | {"_id": id_} for n, id_ in enumerate(self.people)]
-        database["users"].insert_many(docs)
-        self.history = History(database, self.people)
+        ground.wire["users"].insert_many(docs)
+        self.history = History(ground.wire, self.people)
         self.conveyor = Conveyor(self.scheduler, self.history)
         self.line = ground.line
         self.line.send("FLUSHALL")
         self.line.listen([keys.TOP_CHANNEL, *map(keys.reader_channel, self.people)])
         self.bounds = Bounds(size.kept, size.trim_at, events_kept=size.events, build_lease_ms=HOUR_MS)
-        self.mongo = cast(Mongo, GatedMongo(ground.mongo, self.scheduler.gate, self._written))
+        self.mongo = cast(Mongo, GatedMongo(ground.wire, self.scheduler.gate, self._written))
         self.redis = GatedRedis(self.line, self.scheduler.gate, published)
         rooms = open_rooms(self.mongo, self.redis, 1, self.bounds, size.threshold)
         self.worker_rooms = replace(rooms, raise_event=self.conveyor.raise_event)
