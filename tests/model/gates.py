@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.connection import Connection
+from redis.exceptions import ResponseError
 
 from tests.model.wire import Collection, Wire
 
@@ -85,20 +86,32 @@ class Line:
         )
         self._commands.connect()
         self._heard.connect()
-        self._loaded: dict[str, str] = {}
+        self._loaded: set[str] = set()
+        # Scripts by their SHA.
+        self._names: dict[str, str] = {}
         # In a small world streams have few events: cut them exactly and not by whole nodes of a hundred.
         self.send("CONFIG", "SET", "stream-node-max-entries", 1)
 
     def send(self, *command: Any) -> Any:
-        """The answer to a command. Raises what Redis refuses."""
+        """The answer to a command. Nothing here may be refused: a script that fails is no outage to get over."""
         # MongoDB's integers are of a class of their own, which this connection does not take.
         self._commands.send_command(*(int(part) if isinstance(part, int) else part for part in command))
-        return self._commands.read_response()
+        try:
+            return self._commands.read_response()
+        except ResponseError as error:
+            raise AssertionError(f"Redis refuses {command}: {error}") from error
 
-    def load(self, script: str) -> None:
+    def load(self, name: str, script: str) -> None:
         """Load a script, once."""
         if script not in self._loaded:
-            self._loaded[script] = self.send("SCRIPT", "LOAD", script)
+            self._loaded.add(script)
+            self._names[self.send("SCRIPT", "LOAD", script)] = name
+
+    def label(self, command: tuple[Any, ...]) -> str:
+        """What a command is called: scripts by their name."""
+        if command[0] == "EVALSHA":
+            return f"redis {self._names.get(command[1])} {' '.join(map(str, command[3:]))}"[:200]
+        return f"redis {' '.join(map(str, command))}"[:200]
 
     def listen(self, channels: list[str]) -> None:
         """Hear these channels and no others from here on."""
@@ -130,7 +143,7 @@ class GatedRedis(Redis):
         self._line, self._gate, self._published = line, gate, published
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        await self._gate(f"redis {args[0]} {' '.join(map(str, args[3:9]))}" if args[0] == "EVALSHA" else f"redis {args}")
+        await self._gate(self._line.label(args))
         answer = self._line.send(*args)
         if args[0] in ("EVALSHA", "EVAL", "SPUBLISH"):
             for message in self._line.heard():

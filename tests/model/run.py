@@ -19,18 +19,19 @@ from tests.model.world import Clock, Ground, Size, World
 Choice = tuple[Any, ...]
 
 # No quiet moment takes so many steps.
-PATIENCE = 20_000
+PATIENCE = 4_000
 
 
 class Run:
     """The world under the hands of whoever chooses. Each `do_<verb>` gives False where the choice is not possible."""
 
-    def __init__(self, ground: Ground, size: Size, clock: Clock) -> None:
+    def __init__(self, ground: Ground, size: Size, clock: Clock, theme: str) -> None:
+        self.theme = theme
         self.world = World(ground, size, clock, self._published)
         self.scheduler, self.history, self.conveyor = self.world.scheduler, self.world.history, self.world.conveyor
         self.chains = Chains(self.history)
         self.processes = {name: Process(name, self.world) for name in "ab"}
-        self.clients = [Client(person, self.world, self.chains, self.page) for person in self.world.people[:2]]
+        self.clients = [Client(person, self.world, self.chains, self.page) for person in self.world.people[: size.clients]]
         self.tweets: dict[str, Tweet] = {}
         self.clock = clock
         self.published = 0
@@ -120,15 +121,17 @@ class Run:
         await self._request(name, process, works[verb])
 
     async def do_read(self, name: str, process: str, who: int, first: int, live: bool) -> None:
-        """Pages of `first` entries, to the end."""
+        """Two pages of `first` entries."""
         person = self.world.people[who]
-        await self._request(name, process, lambda services: self.scroll(person, services, first, live))
+        await self._request(name, process, lambda services: self.scroll(person, services, first, live, 2))
 
-    async def scroll(self, person: int, services: Services, first: int, live: bool = False) -> list[int]:
-        """Every entry that pages of `first` show one after the other."""
+    async def scroll(
+        self, person: int, services: Services, first: int, live: bool = False, pages: int = 100
+    ) -> list[int]:
+        """Every entry that so many pages of `first` show one after the other."""
         entries: list[int] = []
         before, more = None, True
-        while more:
+        while more and (pages := pages - 1) >= 0:
             page = await self.page(person, services, first, before, live)
             entries += [edge.entry_id for edge in page.edges]
             before, more = page.end_id, page.has_next

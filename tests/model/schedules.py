@@ -1,7 +1,7 @@
 """Schedules: choices drawn from a seed, carried out, replayed, and shrunk to the few that are needed to fail."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from traceback import format_exception
 
@@ -9,50 +9,45 @@ from tests.model.client import CounterexampleError
 from tests.model.run import Choice, Run
 from tests.model.world import FIRST_MS, PEOPLE, RUN_MS, Clock, Ground, LuaFolder, Patch, size_of, small
 
-# How often each is chosen where a command could go on instead. Each run leaves some out and doubles others (swarm
-# testing: what is rare with all the rest around it becomes common).
-WEIGHTS: dict[str, float] = {
-    "post": 8,
-    "reply": 2,
-    "retweet": 3,
-    "undo": 2,
-    "delete": 3,
-    "follow": 6,
-    "unfollow": 5,
-    "block": 1,
-    "unblock": 1,
-    "mute": 1,
-    "unmute": 1,
-    "read": 10,
-    "connect": 6,
-    "work": 14,
-    "relay": 12,
-    "deliver": 10,
-    "crash": 2,
-    "kill": 1,
-    "lose": 3,
-    "rewind": 1,
-    "drop": 2,
-    "reconnect": 1,
-    "sweep": 3,
-    "evict": 4,
-    "lapse": 2,
-    "flush": 1,
-    "quiet": 0.5,
+# How often each verb is chosen where a command could go on instead, by what a run is about. In `all`, each run leaves
+# some out and doubles others (swarm testing: what is rare with all the rest around it becomes common).
+_HANDED_ON = {"work": 30.0, "relay": 30.0, "deliver": 16.0}
+THEMES: dict[str, dict[str, float]] = {
+    "all": _HANDED_ON
+    | {"post": 8, "reply": 2, "retweet": 3, "undo": 2, "delete": 3, "follow": 6, "unfollow": 5, "read": 10, "connect": 6}
+    | {"block": 1, "unblock": 1, "mute": 1, "unmute": 1, "quiet": 0.2}
+    | {"crash": 2, "kill": 1, "lose": 3, "rewind": 1, "drop": 2, "reconnect": 1, "sweep": 3}
+    | {"evict": 4, "lapse": 2, "flush": 1},
+    "builds": _HANDED_ON
+    | {"post": 12, "delete": 1, "follow": 3, "unfollow": 1, "read": 14, "connect": 2}
+    | {"evict": 9, "lapse": 4, "flush": 1, "kill": 1, "sweep": 1},
+    "roads": _HANDED_ON
+    | {"post": 12, "retweet": 1, "delete": 3, "follow": 9, "unfollow": 8, "read": 8, "connect": 4}
+    | {"lose": 3, "drop": 2, "sweep": 2, "evict": 1, "rewind": 0.5},
+    "live": _HANDED_ON
+    | {"post": 12, "retweet": 4, "undo": 3, "delete": 6, "follow": 2, "unfollow": 1, "block": 0.5, "mute": 0.5}
+    | {"read": 3, "connect": 12, "crash": 6, "drop": 4, "reconnect": 2, "sweep": 4, "evict": 4, "flush": 0.5, "lose": 2},
 }
 # What the one who reads most does most.
 _OF_READERS = {"follow", "unfollow", "block", "mute", "unblock", "unmute", "read", "connect", "evict", "lapse"}
+# What somebody asks for: not when so many are under way already, or each run would be long and of little at a time.
+_ASKED = _OF_READERS - {"evict", "lapse"} | {"post", "reply", "retweet", "undo", "delete"}
+CROWD = 6
 # Without these nothing happens at all.
-NEEDED = {"post", "follow", "work", "relay", "read", "deliver"}
+_NEEDED = {"post", "follow", "work", "relay", "read", "deliver"}
+# Before these commands many are held up: what must not come between then has the time to.
+_HELD = ("redis build", "redis merge", "redis announce", "redis deliver", "users.update_one", "follows.update_many")
 # A run ends with the first of these.
-STEPS, CHOICES = 220, 300
+STEPS, CHOICES = 180, 260
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """A rule taken out: `lua` are (script, line, what stands there instead), `python` are attributes replaced."""
+    """A rule taken out: `lua` are (script, line, what stands there instead), `python` are attributes replaced. `seed`
+    is a run that fails without it."""
 
     rule: str
+    seed: int = 0
     lua: tuple[tuple[str, str, str], ...] = ()
     python: tuple[Patch, ...] = ()
 
@@ -73,7 +68,10 @@ class Outcome:
     def told(self) -> str:
         """All that is needed to understand a failure and to see it again."""
         log = "\n".join(self.log)
-        return f"seed {self.seed}: {self.failure}\n{log}\n{len(self.choices)} choices; again: --seed {self.seed}"
+        return (
+            f"seed {self.seed}: {self.failure}\n{log}\n{len(self.choices)} choices; again: "
+            f"python -m tests.model --schedules 1 --seed {self.seed}"
+        )
 
 
 class Chooser:
@@ -81,13 +79,15 @@ class Chooser:
 
     def __init__(self, rng: Random, run: Run) -> None:
         self._rng, self._run = rng, run
+        swarm = run.theme == "all"
         self._weights = {
-            verb: weight * (1 if verb in NEEDED else rng.choice([0, 1, 1, 3])) for verb, weight in WEIGHTS.items()
+            verb: weight * (rng.choice([0, 1, 1, 3]) if swarm and verb not in _NEEDED else 1)
+            for verb, weight in THEMES[run.theme].items()
         }
         # How much of the time commands go on rather than new things begin.
         self._going_on = rng.choice([0.5, 0.7, 0.8])
         # One person reads most, and is most of what goes wrong: what meets on one timeline is what matters.
-        self._reader = rng.randrange(2)
+        self._reader = rng.randrange(len(run.clients))
         # How often somebody is held up between two commands, for so long that much happens meanwhile.
         self._pauses = rng.choice([0.03, 0.1, 0.2])
         self._paused: dict[str, int] = {}
@@ -100,17 +100,36 @@ class Chooser:
         runnable = [one for one in self._run.scheduler.runnable() if self._paused.get(one.name, 0) < self._drawn]
         if runnable and rng.random() < self._going_on:
             actor = rng.choice(runnable)
-            if rng.random() < self._pauses:
-                self._paused[actor.name] = self._drawn + rng.randrange(5, 80)
-            return "step", actor.name, rng.randrange(len(actor.waiting))
-        verb = rng.choices(list(self._weights), list(self._weights.values()))[0]
+            which = rng.randrange(len(actor.waiting))
+            held = actor.waiting[which][0].startswith(_HELD) and actor.name not in self._paused
+            if rng.random() < (0.3 if held else self._pauses):
+                self._paused[actor.name] = self._drawn + rng.randrange(10, 120)
+            else:
+                return "step", actor.name, which
+        possible = [verb for verb in self._weights if self._possible(verb)]
+        verb = rng.choices(possible, [self._weights[verb] for verb in possible])[0]
         self._names += 1
         who = self._reader if verb in _OF_READERS and rng.random() < 0.6 else rng.randrange(PEOPLE)
         return self._choice(verb, f"{verb}{self._names}", who, rng.choice("ab"))
 
+    def _possible(self, verb: str) -> bool:
+        """Whether it is worth a choice now."""
+        run, conveyor = self._run, self._run.conveyor
+        if verb in _ASKED and len(run.scheduler.actors) > CROWD:
+            return False
+        if verb in ("deliver", "drop", "reconnect"):
+            return any(process.messages for process in run.processes.values())
+        if verb == "relay":
+            return conveyor.relayed < len(conveyor.log)
+        if verb == "work":
+            return bool(conveyor.free())
+        if verb in ("lose", "crash"):
+            return bool(conveyor.batches if verb == "lose" else run.scheduler.actors)
+        return verb not in ("reply", "retweet", "undo", "delete") or bool(run.tweets)
+
     def _choice(self, verb: str, name: str, who: int, process: str) -> Choice:
         rng = self._rng
-        tweets = list(self._run.tweets) or ["none"]
+        tweets = list(self._run.tweets)
         if verb in ("post", "reply"):
             return "post", name, process, who, rng.choice(tweets) if verb == "reply" else None
         if verb in ("retweet", "undo", "delete"):
@@ -120,7 +139,8 @@ class Chooser:
         if verb == "read":
             return "read", name, process, who, rng.choice([1, 2, 3, 50]), rng.random() < 0.3
         if verb == "connect":
-            return "connect", f"live{who % 2}-{name}", process, who % 2
+            who %= len(self._run.clients)
+            return "connect", f"live{who}-{name}", process, who
         return self._of_machines(verb, name, who, process)
 
     def _of_machines(self, verb: str, name: str, who: int, process: str) -> Choice:
@@ -159,11 +179,14 @@ async def _play(ground: Ground, seed: int, choices: Sequence[Choice] | None, wit
     rng, outcome = Random(seed), Outcome(seed, [])
     ground.runs += 1
     clock = Clock(FIRST_MS + ground.runs * RUN_MS)
+    theme = rng.choice(list(THEMES))
     size = size_of(rng)
+    if theme == "roads":
+        size = replace(size, threshold=rng.choice([1, 1, 2]))
     lua = LuaFolder(without.lua)
     lua.load(ground.line)
     with small(size, clock, lua, without.python):
-        run = Run(ground, size, clock)
+        run = Run(ground, size, clock, theme)
         await run.plant(rng)
         try:
             for choice in choices if choices is not None else Chooser(rng, run):
@@ -175,7 +198,7 @@ async def _play(ground: Ground, seed: int, choices: Sequence[Choice] | None, wit
             outcome.failure = f"{type(error).__name__}: {error}"
             if not isinstance(error, CounterexampleError):
                 run.scheduler.log.append("".join(format_exception(error)))
-        outcome.steps, outcome.log = run.scheduler.steps, [str(size), *run.scheduler.log]
+        outcome.steps, outcome.log = run.scheduler.steps, [f"{theme}, {size}", *run.scheduler.log]
         await run.end()
     return outcome
 

@@ -74,7 +74,7 @@ class LuaFolder:
         common = self._texts["common.lua"]
         for name, text in self._texts.items():
             if name != "common.lua":
-                line.load(common + text)
+                line.load(name.removesuffix(".lua"), common + text)
 
     def __truediv__(self, name: str) -> SimpleNamespace:
         return SimpleNamespace(read_text=lambda: self._texts[name])
@@ -90,6 +90,7 @@ class Size:
     top_events: int
     threshold: int
     batch: int
+    clients: int
 
 
 def size_of(rng: Random) -> Size:
@@ -102,6 +103,7 @@ def size_of(rng: Random) -> Size:
         # With 99 nobody becomes a top user; with 1 an author is one from two followers on.
         rng.choice([1, 1, 2, 2, 99]),
         rng.choice([1, 2, 9]),
+        rng.choice([1, 1, 2]),
     )
 
 
