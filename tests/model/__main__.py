@@ -1,6 +1,6 @@
 """`python -m tests.model`: many schedules in several processes, each with servers of its own, until one fails.
 
-    python -m tests.model [--schedules 20000] [--seed N] [--jobs N]
+python -m tests.model [--schedules 20000] [--seed N] [--jobs N]
 """
 
 import argparse

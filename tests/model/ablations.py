@@ -1,6 +1,6 @@
 """Ablations: the rules of timelines and live delivery, each taken out in turn. The model must notice every one."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,9 @@ _page = Timelines.page
 _fill = Timelines.fill
 
 
-async def _cursor_last(self: Timelines, reader: int, first: int, before: int | None = None, live: bool = False) -> Skeleton:
+async def _cursor_last(
+    self: Timelines, reader: int, first: int, before: int | None = None, live: bool = False
+) -> Skeleton:
     skeleton = await _page(self, reader, first, before)
     return replace(skeleton, token=await self._live_token(reader) or "") if live else skeleton
 
@@ -117,8 +119,6 @@ async def _fill_nothing(self: Timelines, readers: Any, entries: Sequence[int], c
     await _fill(self, readers, (), 0)
 
 
-
-
 _newest = Entries.newest
 
 
@@ -140,6 +140,7 @@ def _handled(name: Any, handler: Any) -> tuple[Any, str, Any]:
 ABLATIONS = [
     Ablation(
         "only the holder of the building token may finish",
+        theme="builds",
         lua=(
             (
                 "build_finish",
@@ -148,14 +149,20 @@ ABLATIONS = [
             ),
         ),
     ),
-    Ablation("a build claims before it reads", python=((Timelines, "_build", _read_before_claim),)),
-    Ablation("a set accepts pushes while it is built", lua=(("deliver", "if not name then", "if name ~= 'floor' then"),)),
+    Ablation("a build claims before it reads", theme="builds", python=((Timelines, "_build", _read_before_claim),)),
+    Ablation(
+        "a set accepts pushes while it is built",
+        theme="builds",
+        lua=(("deliver", "if not name then", "if name ~= 'floor' then"),),
+    ),
     Ablation(
         "nothing is served while it is built",
+        theme="builds",
         lua=(("page", "if name ~= 'floor' then return { 'building' } end", ""),),
     ),
     Ablation(
         "a trim raises the floor",
+        theme="builds",
         lua=(
             ("common", "redis.call('ZREMRANGEBYRANK', tl, 0, extra)", "redis.call('ZREMRANGEBYRANK', tl, 1, extra)"),
             ("common", "redis.call('ZADD', tl, cut[2], name)", ""),
@@ -163,81 +170,115 @@ ABLATIONS = [
     ),
     Ablation(
         "a merge raises the floor to its cut",
+        theme="roads",
         lua=(("merge", "fill(tl, name, floor, ARGV[7], 8)", "fill(tl, name, floor, '0', 8)"),),
     ),
     Ablation(
         "a rebuild raises the floor to its cut",
+        theme="builds",
         lua=(("build_finish", "fill(tl, 'floor', floor, ARGV[4], 5)", "fill(tl, 'floor', floor, '0', 5)"),),
     ),
     Ablation(
         "finishing keeps the floor that rose while building",
+        theme="builds",
         lua=(("build_finish", "redis.call('ZADD', tl, floor, 'floor')", "redis.call('ZADD', tl, 0, 'floor')"),),
     ),
     Ablation(
         "a merge leaves out what is below the floor",
+        theme="roads",
         lua=(("common", "if tonumber(ARGV[i]) > tonumber(high) then", "if true then"),),
     ),
     Ablation(
         "a push below the floor leaves the set alone",
+        theme="live",
         lua=(("deliver", "elseif tonumber(entry) <= tonumber(floor) then", "elseif false then"),),
     ),
     Ablation(
         "a push below the floor is numbered",
+        theme="live",
         lua=(("deliver", "payload = 's:WINDOW_EXCEEDED'", "payload = nil"),),
     ),
-    Ablation("a page trusts no set below the highest floor", python=((timelines, "max", min),)),
-    Ablation("finishing a rebuild ends the live state", lua=(("build_finish", "redis.call('DEL', KEYS[2], KEYS[3])", ""),)),
+    Ablation("a page trusts no set below the highest floor", theme="roads", python=((timelines, "max", min),)),
     Ablation(
-        "a push that finds no timeline ends the presence", lua=(("deliver", "redis.call('DEL', on)", "local _ = on"),)
+        "finishing a rebuild ends the live state",
+        theme="live",
+        lua=(("build_finish", "redis.call('DEL', KEYS[2], KEYS[3])", ""),),
     ),
-    Ablation("a merge that finds no timeline ends the presence", lua=(("merge", "redis.call('DEL', on)", ""),)),
     Ablation(
-        "nobody becomes present while a timeline is built",
-        lua=(
-            (
-                "page",
-                "if name ~= 'floor' then return { 'building' } end",
-                "if name ~= 'floor' then redis.call('HSETNX', on, 'last', ARGV[4]); "
-                "return { 'served', '9007199254740991', redis.call('HGET', on, 'last'), {} } end",
-            ),
-        ),
+        "a push that finds no timeline ends the presence",
+        theme="live",
+        lua=(("deliver", "redis.call('DEL', on)", "local _ = on"),),
     ),
-    Ablation("whoever creates the presence deletes the stream", lua=(("page", "redis.call('DEL', ev)", ""),)),
+    Ablation(
+        "a merge that finds no timeline ends the presence", theme="live", lua=(("merge", "redis.call('DEL', on)", ""),)
+    ),
+    Ablation(
+        "whoever creates the presence deletes the stream", theme="live", lua=(("page", "redis.call('DEL', ev)", ""),)
+    ),
     Ablation(
         "a position that the stream does not know is a resync",
+        theme="live",
         lua=(("resume", "return { 'lost', last }", "return { 'ok', last, {} }"),),
     ),
     Ablation(
         "only a new entry is numbered",
+        theme="live",
         lua=(("deliver", "redis.call('ZADD', tl, entry, entry) == 1", "redis.call('ZADD', tl, entry, entry) >= 0"),),
     ),
     Ablation(
         "a removal is numbered though the set holds nothing",
+        theme="live",
         lua=(
             ("deliver", "redis.call('ZREM', tl, entry)", "if redis.call('ZREM', tl, entry) == 1 then"),
             ("deliver", "payload = '-:' .. entry .. ':' .. tweet", "payload = '-:' .. entry .. ':' .. tweet end"),
         ),
     ),
-    Ablation("follows, unfollows, blocks and mutes are numbered", lua=(("deliver", "payload = 's:FOLLOWS_CHANGED'", ""),)),
+    Ablation(
+        "follows, unfollows, blocks and mutes are numbered",
+        theme="all",
+        lua=(("deliver", "payload = 's:FOLLOWS_CHANGED'", ""),),
+    ),
     Ablation(
         "a merge is numbered",
+        theme="roads",
         lua=(("merge", "return number(on, ev, channel, ARGV[1] .. '.0', 's:FOLLOWS_CHANGED', ARGV[3], ARGV[4])", ""),),
     ),
-    Ablation("the live cursor is read before the page", python=((Timelines, "page", _cursor_last),)),
-    Ablation("a message that is not the next is read on", python=((Chain, "offer", _any_next),)),
-    Ablation("of both streams the lower entry comes first", python=((Reader, "_next", _own_first),)),
-    Ablation("a page reads the reader's own newest entries", python=((Entries, "newest", _nothing_of_one),)),
-    Ablation("a delete unpushes every retweet", python=(_handled("TweetDeleted", _unpush_the_tweet_alone),)),
-    Ablation("a follow of a top user merges too", python=(_handled("UserFollowed", _merge_plain_ones_alone),)),
-    Ablation("a follow of a top user is flagged", python=(_handled("UserFollowed", _merge_unflagged),)),
-    Ablation("the road is a function of the id and the log", python=((Roads, "is_pulled", lambda self, _: self.is_top),)),
-    Ablation("promotion flags before it switches", python=((TopUsers, "promote", _switch_before_flags),)),
-    Ablation("demotion merges before it takes flags away", python=((TopUsers, "demote", _flags_before_merge),)),
-    Ablation("demotion reads followers after its switch", python=((TopUsers, "demote", _followers_before_switch),)),
-    Ablation("demotion merges what was pulled", python=((Timelines, "fill", _fill_nothing),)),
-    Ablation("who wrote on the top road looks again", python=((handlers, "_push", _push_and_look_no_more),)),
+    Ablation("the live cursor is read before the page", theme="live", python=((Timelines, "page", _cursor_last),)),
+    Ablation("a message that is not the next is read on", theme="live", python=((Chain, "offer", _any_next),)),
+    Ablation("of both streams the lower entry comes first", theme="roads", python=((Reader, "_next", _own_first),)),
+    Ablation(
+        "a page reads the reader's own newest entries", theme="builds", python=((Entries, "newest", _nothing_of_one),)
+    ),
+    Ablation(
+        "a delete unpushes every retweet", theme="live", python=(_handled("TweetDeleted", _unpush_the_tweet_alone),)
+    ),
+    Ablation(
+        "a follow of a top user merges too", theme="roads", python=(_handled("UserFollowed", _merge_plain_ones_alone),)
+    ),
+    Ablation("a follow of a top user is flagged", theme="roads", python=(_handled("UserFollowed", _merge_unflagged),)),
+    Ablation(
+        "the road is a function of the id and the log",
+        theme="roads",
+        python=((Roads, "is_pulled", lambda self, _: self.is_top),),
+    ),
+    Ablation(
+        "promotion flags before it switches", theme="roads", python=((TopUsers, "promote", _switch_before_flags),)
+    ),
+    Ablation(
+        "demotion merges before it takes flags away", theme="roads", python=((TopUsers, "demote", _flags_before_merge),)
+    ),
+    Ablation(
+        "demotion reads followers after its switch",
+        theme="roads",
+        python=((TopUsers, "demote", _followers_before_switch),),
+    ),
+    Ablation("demotion merges what was pulled", theme="roads", python=((Timelines, "fill", _fill_nothing),)),
+    Ablation(
+        "who wrote on the top road looks again", theme="roads", python=((handlers, "_push", _push_and_look_no_more),)
+    ),
     Ablation(
         "top users' entries are numbered though no recents are kept",
+        theme="roads",
         lua=(("announce", "local prev = redis.call", "if not name then return 0 end\nlocal prev = redis.call"),),
     ),
 ]

@@ -188,5 +188,3 @@ class Client:
         must(again or born > self._newest.get(author, 0), f"out of order: {event}")
         self._added.add(event.entry_id)
         self._newest[author] = max(born, self._newest.get(author, 0))
-
-

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.model.ground import Ground, ground
+from tests.model.ground import ground
+from tests.model.world import Ground
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,7 @@ class Conveyor:
 
     def _event(self, collection: str, key: Any, way: int) -> tuple[Event, int]:
         if collection == "follows":
-            (follower, author), other = key, key[0]
+            other, author = key
             subject = author
         elif collection == "blocks":
             author, collection, other = key
@@ -126,7 +126,9 @@ class Conveyor:
 
     async def work(self, name: str, partitions: list[int], count: int, rooms: Rooms) -> None:
         """A worker that takes up to `count` events of each of these partitions."""
-        events = [queue.popleft() for p in partitions if (queue := self.queues[p]) for _ in range(min(count, len(queue)))]
+        events = [
+            queue.popleft() for p in partitions if (queue := self.queues[p]) for _ in range(min(count, len(queue)))
+        ]
         self.batches[name] = Batch(events, partitions)
         self.worked += 1
         await self._scheduler.start(name, name, self._handle(name, rooms))

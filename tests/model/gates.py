@@ -81,8 +81,10 @@ class Line:
 
     def __init__(self, url: str) -> None:
         address = urlsplit(url)
+        # Any: the driver's connections are untyped.
+        kind: Any = Connection
         self._commands, self._heard = (
-            Connection(address.hostname or "", address.port or 0, decode_responses=True, protocol=2) for _ in range(2)
+            kind(address.hostname or "", address.port or 0, decode_responses=True, protocol=2) for _ in range(2)
         )
         self._commands.connect()
         self._heard.connect()

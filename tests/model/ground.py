@@ -24,6 +24,8 @@ async def ground(folder: Path) -> AsyncIterator[Ground]:
         mongo.close()
         settings = Settings(secret_key=SecretStr("a secret for models, long enough to sign with"), rate_limits=False)
         found = Ground(Wire(mongo_url, "model"), Line(redis_url), settings)
+        # A process that is killed leaves futures that nobody waits for any more.
+        found.loop.set_exception_handler(lambda *_: None)
         try:
             yield found
         finally:

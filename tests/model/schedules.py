@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from random import Random
 from traceback import format_exception
 
 from tests.model.client import CounterexampleError
-from tests.model.run import Choice, Run
+from tests.model.run import PROLIFIC, Choice, Run
 from tests.model.world import FIRST_MS, PEOPLE, RUN_MS, Clock, Ground, LuaFolder, Patch, size_of, small
 
 # How often each verb is chosen where a command could go on instead, by what a run is about. In `all`, each run leaves
@@ -14,19 +15,39 @@ from tests.model.world import FIRST_MS, PEOPLE, RUN_MS, Clock, Ground, LuaFolder
 _HANDED_ON = {"work": 30.0, "relay": 30.0, "deliver": 16.0}
 THEMES: dict[str, dict[str, float]] = {
     "all": _HANDED_ON
-    | {"post": 8, "reply": 2, "retweet": 3, "undo": 2, "delete": 3, "follow": 6, "unfollow": 5, "read": 10, "connect": 6}
+    | {
+        "post": 8,
+        "reply": 2,
+        "retweet": 3,
+        "undo": 2,
+        "delete": 3,
+        "follow": 6,
+        "unfollow": 5,
+        "read": 10,
+        "connect": 6,
+    }
     | {"block": 1, "unblock": 1, "mute": 1, "unmute": 1, "quiet": 0.2}
     | {"crash": 2, "kill": 1, "lose": 3, "rewind": 1, "drop": 2, "reconnect": 1, "sweep": 3}
     | {"evict": 4, "lapse": 2, "flush": 1},
     "builds": _HANDED_ON
-    | {"post": 12, "delete": 1, "follow": 3, "unfollow": 1, "read": 14, "connect": 2}
+    | {"post": 16, "delete": 1, "follow": 3, "unfollow": 1, "read": 14, "connect": 2}
     | {"evict": 9, "lapse": 4, "flush": 1, "kill": 1, "sweep": 1},
     "roads": _HANDED_ON
     | {"post": 12, "retweet": 1, "delete": 3, "follow": 9, "unfollow": 8, "read": 8, "connect": 4}
     | {"lose": 3, "drop": 2, "sweep": 2, "evict": 1, "rewind": 0.5},
     "live": _HANDED_ON
-    | {"post": 12, "retweet": 4, "undo": 3, "delete": 6, "follow": 2, "unfollow": 1, "block": 0.5, "mute": 0.5}
-    | {"read": 3, "connect": 12, "crash": 6, "drop": 4, "reconnect": 2, "sweep": 4, "evict": 4, "flush": 0.5, "lose": 2},
+    | {"post": 12, "retweet": 4, "undo": 3, "delete": 6, "follow": 4, "unfollow": 1, "block": 0.5, "mute": 0.5}
+    | {
+        "read": 3,
+        "connect": 12,
+        "crash": 6,
+        "drop": 4,
+        "reconnect": 2,
+        "sweep": 4,
+        "evict": 4,
+        "flush": 0.5,
+        "lose": 2,
+    },
 }
 # What the one who reads most does most.
 _OF_READERS = {"follow", "unfollow", "block", "mute", "unblock", "unmute", "read", "connect", "evict", "lapse"}
@@ -35,10 +56,20 @@ _ASKED = _OF_READERS - {"evict", "lapse"} | {"post", "reply", "retweet", "undo",
 CROWD = 6
 # Without these nothing happens at all.
 _NEEDED = {"post", "follow", "work", "relay", "read", "deliver"}
-# Before these commands many are held up: what must not come between then has the time to.
-_HELD = ("redis build", "redis merge", "redis announce", "redis deliver", "users.update_one", "follows.update_many")
+# Before these commands many are held up, by theme: what must not come between then has the time to.
+_BUILDS: tuple[str, ...] = ("redis build",)
+_ROADS: tuple[str, ...] = ("redis merge", "redis announce", "users.update_one", "follows.update_many")
+_LIVE: tuple[str, ...] = ("redis deliver", "tweets.insert_one", "retweets.insert_one")
+HELD = {"all": _BUILDS + _ROADS + _LIVE, "builds": _BUILDS, "roads": _ROADS, "live": _LIVE}
+# What is evicted, by theme: the keys that it turns on.
+EVICTED = {
+    "all": ["tl", "tl", "on", "ev", "recent", "recent", "top on", "top ev"],
+    "builds": ["tl", "tl", "tl", "recent"],
+    "roads": ["tl", "recent", "recent", "top on", "top ev"],
+    "live": ["tl", "tl", "tl", "on", "ev", "top ev"],
+}
 # A run ends with the first of these.
-STEPS, CHOICES = 180, 260
+STEPS, CHOICES = 200, 600
 
 
 @dataclass(frozen=True)
@@ -47,6 +78,8 @@ class Ablation:
     is a run that fails without it."""
 
     rule: str
+    # Where it is looked for.
+    theme: str = "all"
     seed: int = 0
     lua: tuple[tuple[str, str, str], ...] = ()
     python: tuple[Patch, ...] = ()
@@ -96,21 +129,33 @@ class Chooser:
     def next(self) -> Choice:
         """A choice; it may turn out to be impossible."""
         rng = self._rng
-        self._drawn += 1
+        verbs, weights = list(self._weights), list(self._weights.values())
+        while True:
+            self._drawn += 1
+            if rng.random() < self._going_on:
+                if step := self._step():
+                    return step
+                continue
+            verb = rng.choices(verbs, weights)[0]
+            # What is impossible now is not made up for by the others: faults would be all that is left in a crowd.
+            if self._possible(verb):
+                self._names += 1
+                who = self._reader if verb in _OF_READERS and rng.random() < 0.6 else rng.randrange(PEOPLE)
+                return self._choice(verb, f"{verb}{self._names}", who, rng.choice("ab"))
+
+    def _step(self) -> Choice | None:
+        """The next command of somebody who is not held up; now and then they are from here on."""
+        rng = self._rng
         runnable = [one for one in self._run.scheduler.runnable() if self._paused.get(one.name, 0) < self._drawn]
-        if runnable and rng.random() < self._going_on:
-            actor = rng.choice(runnable)
-            which = rng.randrange(len(actor.waiting))
-            held = actor.waiting[which][0].startswith(_HELD) and actor.name not in self._paused
-            if rng.random() < (0.3 if held else self._pauses):
-                self._paused[actor.name] = self._drawn + rng.randrange(10, 120)
-            else:
-                return "step", actor.name, which
-        possible = [verb for verb in self._weights if self._possible(verb)]
-        verb = rng.choices(possible, [self._weights[verb] for verb in possible])[0]
-        self._names += 1
-        who = self._reader if verb in _OF_READERS and rng.random() < 0.6 else rng.randrange(PEOPLE)
-        return self._choice(verb, f"{verb}{self._names}", who, rng.choice("ab"))
+        if not runnable:
+            return None
+        actor = rng.choice(runnable)
+        which = rng.randrange(len(actor.waiting))
+        held = actor.waiting[which][0].startswith(HELD[self._run.theme]) and actor.name not in self._paused
+        if rng.random() < (0.4 if held else self._pauses):
+            self._paused[actor.name] = self._drawn + rng.randrange(10, 120)
+            return None
+        return "step", actor.name, which
 
     def _possible(self, verb: str) -> bool:
         """Whether it is worth a choice now."""
@@ -135,7 +180,9 @@ class Chooser:
         if verb in ("retweet", "undo", "delete"):
             return "change", verb, name, process, who, rng.choice(tweets)
         if verb in ("follow", "unfollow", "block", "unblock", "mute", "unmute"):
-            return "relate", verb, name, process, who, (who + rng.randrange(1, PEOPLE)) % PEOPLE
+            # Whom many follow and who wrote most, if it is not they who follow.
+            whom = PROLIFIC if rng.random() < 0.5 else rng.randrange(PEOPLE)
+            return "relate", verb, name, process, who, whom if whom != who else (who + 1) % PEOPLE
         if verb == "read":
             return "read", name, process, who, rng.choice([1, 2, 3, 50]), rng.random() < 0.3
         if verb == "connect":
@@ -157,13 +204,12 @@ class Chooser:
         if verb == "lose":
             return verb, rng.choice(list(self._run.conveyor.batches) or ["none"]), rng.random() < 0.5
         if verb == "evict":
-            return verb, rng.choice(["tl", "tl", "on", "ev", "recent", "recent", "top on", "top ev"]), who
+            return verb, rng.choice(EVICTED[self._run.theme]), who
         if verb == "lapse":
             return verb, who
         if verb == "sweep":
             return verb, name, process
         return (verb,) if verb == "quiet" else (verb, process)
-
 
     def __iter__(self) -> Iterator[Choice]:
         while self._run.scheduler.steps < STEPS and self._drawn < CHOICES:
@@ -179,8 +225,7 @@ async def _play(ground: Ground, seed: int, choices: Sequence[Choice] | None, wit
     rng, outcome = Random(seed), Outcome(seed, [])
     ground.runs += 1
     clock = Clock(FIRST_MS + ground.runs * RUN_MS)
-    theme = rng.choice(list(THEMES))
-    size = size_of(rng)
+    theme, size = rng.choice(list(THEMES)), size_of(rng)
     if theme == "roads":
         size = replace(size, threshold=rng.choice([1, 1, 2]))
     lua = LuaFolder(without.lua)
@@ -201,6 +246,11 @@ async def _play(ground: Ground, seed: int, choices: Sequence[Choice] | None, wit
         outcome.steps, outcome.log = run.scheduler.steps, [f"{theme}, {size}", *run.scheduler.log]
         await run.end()
     return outcome
+
+
+def seeds_of(theme: str) -> Iterator[int]:
+    """The seeds whose runs have this theme, for ever."""
+    return (seed for seed in count() if Random(seed).choice(list(THEMES)) == theme)
 
 
 def search(ground: Ground, seeds: Iterable[int], without: Ablation = NOTHING) -> Outcome | None:

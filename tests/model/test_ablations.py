@@ -5,8 +5,8 @@ from itertools import chain
 import pytest
 
 from tests.model.ablations import ABLATIONS
-from tests.model.ground import Ground
 from tests.model.schedules import Ablation, play, search, shrunk
+from tests.model.world import Ground
 
 # Enough for a change elsewhere that gives every seed another run.
 SCHEDULES = 300

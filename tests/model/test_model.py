@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests.model.ground import Ground
 from tests.model.schedules import Outcome, play, search, shrunk
+from tests.model.world import Ground
 
 SCHEDULES, PARTS = 500, 4
 

@@ -62,7 +62,7 @@ class Ground:
 class LuaFolder:
     """The folder of scripts, read once; `patches` are (script, line, what stands there instead)."""
 
-    def __init__(self, patches: list[tuple[str, str, str]]) -> None:
+    def __init__(self, patches: Sequence[tuple[str, str, str]]) -> None:
         self._texts = {path.name: path.read_text() for path in LUA.glob("*.lua")}
         for script, line, instead in patches:
             name = f"{script}.lua"
