@@ -6,17 +6,18 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test lint model bench graphiql import settings lock clean env-run env-dev
+.PHONY: help run test lint model bench bench-live graphiql import settings lock clean env-run env-dev
 
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 GRAPHIQL := web/graphiql
+NODE_CLIENTS := tests/node
 # The tests in parallel: starting servers and waiting for them leaves cores idle.
 PYTEST_FLAGS ?= -n auto
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 # The trap: Ctrl-C while Python still imports would end in a traceback; `dev` sees afterwards that make was told to stop.
 run: env-run ## everything on this machine, until Ctrl-C
@@ -25,7 +26,8 @@ run: env-run ## everything on this machine, until Ctrl-C
 
 test: env-dev ## all tests, on real servers
 	@$(MAKE) graphiql || echo "perch: GraphiQL could not be built (see above); its tests will say so"
-	@exec $(PY) -m pytest $(PYTEST_FLAGS)
+	@$(MAKE) $(NODE_CLIENTS)/node_modules/.installed || echo "perch: no clients for Node (see above); their tests will say so"
+	@$(with_node); exec $(PY) -m pytest $(PYTEST_FLAGS)
 
 lint: env-dev ## static checks: ruff, mypy
 	@$(PY) -m ruff check .
@@ -35,8 +37,13 @@ lint: env-dev ## static checks: ruff, mypy
 model: env-dev ## SCHEDULES=20000 random schedules of timelines and live delivery, from seed FROM
 	@exec $(PY) -m tests.model --schedules "$${SCHEDULES:-20000}" $${FROM:+--seed "$$FROM"}
 
-bench: env-dev ## fan-out on a follow graph (FOLLOWS=file.csv.gz for your own)
-	@exec $(PY) -m tests.bench.fanout $${FOLLOWS:+--follows "$$FOLLOWS"}
+bench: env-dev ## fan-out on a follow graph (FOLLOWS=file.csv.gz for your own), and pages from cached copies
+	@$(PY) -m tests.bench.fanout $${FOLLOWS:+--follows "$$FOLLOWS"}
+	@exec $(PY) -m tests.bench.caches
+
+bench-live: env-dev ## live delivery over websockets, beside a Node server (LIVE_FLAGS="--sockets 1000 --storm 1000")
+	@$(MAKE) $(NODE_CLIENTS)/node_modules/.installed
+	@$(with_node); exec $(PY) -m tests.bench.live $${LIVE_FLAGS:-}
 
 import: env-run ## load FOLLOWS=file.csv.gz, USERS=file, TWEETS=file (ON_ERROR=skip goes on after a bad row)
 	@[ -n "$${USERS:-}$${FOLLOWS:-}$${TWEETS:-}" ] || { echo "usage: make import FOLLOWS=file.csv.gz" >&2; exit 2; }
@@ -102,19 +109,28 @@ lock: ## the locks again from pyproject.toml (LOCK_FLAGS=--upgrade for newer ver
 uv_flags = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
 
 clean: ## remove all that was installed or built; DATA_DIR stays
-	rm -rf $(VENV) $(GRAPHIQL)/node_modules $(GRAPHIQL)/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(GRAPHIQL)/node_modules $(GRAPHIQL)/dist tests/node/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# ---------------------------------------------------------------- GraphiQL
+# ---------------------------------------------------------------- Node: for GraphiQL and for benches, never to serve
+
+# A Node that is new enough, else one from the lock, on PATH.
+define with_node
+node_is_new() { node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null; }; \
+if ! node_is_new || ! command -v npm >/dev/null; then $(call install,node); export PATH="$$PWD/$(VENV)/bin:$$PATH"; fi
+endef
+npm_flags = --loglevel=error --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=2000
+
+$(NODE_CLIENTS)/node_modules/.installed: $(NODE_CLIENTS)/package-lock.json
+	@echo "perch: installing clients for Node (once)"
+	@$(with_node); cd $(NODE_CLIENTS) && npm ci $(npm_flags) >/dev/null && touch node_modules/.installed
 
 graphiql: $(if $(wildcard $(GRAPHIQL)/package-lock.json),$(GRAPHIQL)/dist/.built) ## the explorer's assets, from its npm lock
 	@:
 
 $(GRAPHIQL)/dist/.built: $(shell find $(GRAPHIQL) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 	@echo "perch: building GraphiQL (once)"
-	@node_is_new() { node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null; }; \
-	if ! node_is_new || ! command -v npm >/dev/null; then $(call install,node); export PATH="$$PWD/$(VENV)/bin:$$PATH"; fi; \
-	cd $(GRAPHIQL); log=$$(mktemp); \
-	{ npm ci --loglevel=error --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=2000 && npm run build; } \
+	@$(with_node); cd $(GRAPHIQL); log=$$(mktemp); \
+	{ npm ci $(npm_flags) && npm run build; } \
 	  >$$log 2>&1 || { grep -m 3 -iE 'error|ERR!' $$log || tail -n 3 $$log; rm -f $$log; exit 1; } >&2; \
 	rm -f $$log; touch dist/.built

@@ -26,10 +26,12 @@ from datastore.records import ImportCounts
 from datastore.settings import Settings, complaints, settings_table
 from realtime import devserver as redis_devserver
 from realtime import telemetry
+from realtime.cache import CacheBounds
 from realtime.connect import Client, for_requests, for_workers
 from realtime.limits import budgets
 from realtime.pipeline import Pipeline, open_rooms
 from realtime.purger import PurgeWaits
+from realtime.reconcile import ReconcileWaits
 from realtime.relay import Waits
 from realtime.timelines import Bounds
 from resolvers import accounts
@@ -49,6 +51,7 @@ COMMANDS = {
     "work": "run a worker, relay included",
     "dev": "run everything here, servers included: what `make run` runs",
     "import": "load users, follows and tweets from files",
+    "reconcile": "compare counters, timelines and lists with their truth, and repair them",
     "token": "print an access token (not in production)",
     "settings": "print every setting with its value, default and description",
     "sdl": "print the GraphQL schema",
@@ -134,34 +137,48 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
     ):
         derived = {"redis": lambda: opened.redis.ping()}
         probes = health.routes({"mongo": opened.mongo.ping}, derived, settings.metrics)
-        ide = GRAPHIQL if settings.profile == "development" else None
-        endpoint = transport.routes(build_schema(), services, ide, list(settings.allowed_origins), sockets)
+        development = settings.profile == "development"
+        ide = GRAPHIQL if development else None
+        schema = build_schema(settings.cost_limit, introspection=development)
+        endpoint = transport.routes(schema, services, ide, list(settings.allowed_origins), sockets)
         yield Starlette(routes=[*endpoint, *probes])
 
 
 @asynccontextmanager
-async def working(settings: Settings) -> AsyncIterator[None]:
-    """A relay and a worker, running meanwhile."""
+async def working(settings: Settings) -> AsyncIterator[Pipeline]:
+    """A relay, a worker, a purger and a reconciler, running meanwhile."""
     async with clients(settings) as opened:
         await opened.mongo.ensure_indexes()
-        waits = Waits(lease=settings.lease_seconds)
-        purges = PurgeWaits(
-            look=settings.purge_look_seconds,
-            lease=2 * settings.lease_seconds,
-            again=settings.purge_again_seconds,
-        )
-        pipeline = Pipeline(
-            opened.mongo,
-            opened.live,
-            settings.partitions,
-            waits,
-            bounds_of(settings),
-            settings.top_user_threshold,
-            purges,
-            settings.purge_slice,
-        )
+        pipeline = pipeline_of(settings, opened)
         async with running(pipeline.run()):
-            yield
+            yield pipeline
+
+
+def pipeline_of(settings: Settings, opened: Clients) -> Pipeline:
+    """Everything that follows a write, not running yet."""
+    purges = PurgeWaits(
+        look=settings.purge_look_seconds,
+        lease=2 * settings.lease_seconds,
+        again=settings.purge_again_seconds,
+    )
+    reconciles = ReconcileWaits(
+        every=settings.reconcile_every_seconds,
+        pause=settings.reconcile_pause_seconds,
+        grace=settings.reconcile_grace_seconds,
+        look=settings.lease_seconds,
+        slice=settings.reconcile_slice,
+    )
+    return Pipeline(
+        opened.mongo,
+        opened.live,
+        settings.partitions,
+        Waits(lease=settings.lease_seconds),
+        bounds_of(settings),
+        settings.top_user_threshold,
+        purges,
+        settings.purge_slice,
+        reconciles,
+    )
 
 
 @asynccontextmanager
@@ -184,6 +201,16 @@ def bounds_of(settings: Settings) -> Bounds:
     )
 
 
+def cache_bounds_of(settings: Settings) -> CacheBounds:
+    """How long tweets and profiles are cached, how many of them in this process, and what a change waits for."""
+    return CacheBounds(
+        life_ms=settings.cache_seconds * 1000,
+        process_ms=settings.process_cache_ms,
+        process_kept=settings.process_cache_kept,
+        drop_ms=settings.cache_drop_ms,
+    )
+
+
 def options_of(settings: Settings) -> Options:
     """What the request path needs to know."""
     return Options(
@@ -198,9 +225,11 @@ def options_of(settings: Settings) -> Options:
             likes=settings.likes_a_day,
             sign_ups=settings.sign_ups_in_30_minutes,
             log_ins=settings.log_ins_in_5_minutes,
+            cost=settings.cost_an_hour,
         ),
         sweep_seconds=settings.sweep_seconds,
         bounds=bounds_of(settings),
+        cache=cache_bounds_of(settings),
     )
 
 
@@ -255,6 +284,9 @@ async def import_(settings: Settings, args: argparse.Namespace) -> None:
         except importer.ImportStopped as stopped:
             print_counts(stopped.counts)
             raise DevServerError(str(stopped)) from stopped
+        finally:
+            # Its counters raise no events.
+            await services.cache.forget_all()
         print_counts(counts)
         await promote_due(settings, opened)
 
@@ -273,6 +305,27 @@ def print_counts(counts: Mapping[str, ImportCounts]) -> None:
         say(f"{kind}: {done.read:,} read, {done.added:,} added, {done.present:,} there before, {done.bad:,} bad")
         for line in done.errors:
             say(f"  {line}")
+
+
+async def reconcile(settings: Settings, check: bool) -> None:
+    """Compares all that is derived with its truth, once, and repairs what drifted; with `check` it only reports. Raises
+    if drift is left. Works along with the workers, if any run."""
+    async with clients(settings) as opened:
+        if settings.profile == "development" and await demo_world.is_planted(opened.mongo):
+            # As `make run` has it: its top users are right.
+            settings = settings.model_copy(update={"top_user_threshold": demo_threshold(settings)})
+    async with working(settings) as pipeline:
+        try:
+            report = await pipeline.reconciler.once(repair=not check)
+        except TimeoutError:
+            raise DevServerError("the workers do not keep up with what is written: run it again later") from None
+    print(f"{'WHAT':<20} {'COMPARED':>12} {'DRIFTED':>12} {'REPAIRED':>12}")
+    for what, *counts in report.rows():
+        print(f"{what:<20} " + " ".join(f"{count:>12,}" for count in counts))
+    if report.busy:
+        say(f"{report.busy:,} changed all the while and could not be judged: run it again")
+    if report.left:
+        raise DevServerError(f"{report.left:,} differences are left")
 
 
 async def token(settings: Settings, name: str) -> None:
@@ -384,6 +437,9 @@ def parser() -> argparse.ArgumentParser:
         "--under-make", action="store_true", help="stop when make, the parent, stops or dies"
     )
     commands.choices["token"].add_argument("name", help="username")
+    commands.choices["reconcile"].add_argument(
+        "--check", action="store_true", help="repair nothing; exit code 1 if anything has drifted"
+    )
     for kind in ("users", "follows", "tweets"):
         commands.choices["import"].add_argument(
             f"--{kind}", type=Path, metavar="FILE", help="CSV or JSON Lines, or .gz"
@@ -400,6 +456,7 @@ def command_of(args: argparse.Namespace, settings: Settings) -> Coroutine[Any, A
         "serve": serve,
         "work": work,
         "import": lambda found: import_(found, args),
+        "reconcile": lambda found: reconcile(found, args.check),
         "token": lambda found: token(found, args.name),
     }
     return with_servers(settings, f"python -m app {args.command}", commands[args.command])

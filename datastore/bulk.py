@@ -96,11 +96,11 @@ async def insert(collection: Collection, docs: Sequence[Doc], session: Session) 
 
 
 async def increment(collection: Collection, counter: str, owners: Iterable[int], session: Session) -> None:
-    """Move `counter` of each owner by how often they are named."""
+    """Move `counter` of each owner by how often they are named. `imports` moves with it: that makes no event."""
     # In order of id, so that two imports at once conflict early and not after most of their work.
     counts = sorted(Counter(owners).items())
     if counts:
-        updates = [UpdateOne({"_id": owner}, {"$inc": {counter: by}}) for owner, by in counts]
+        updates = [UpdateOne({"_id": owner}, {"$inc": {counter: by, "imports": 1}}) for owner, by in counts]
         await collection.bulk_write(updates, ordered=False, session=session)
 
 
@@ -108,8 +108,9 @@ async def increment_replies(collection: Collection, docs: Sequence[Doc], session
     """Count new tweets for those they answer: all of them as replies, the counted ones as engagement."""
     replies = Counter(doc["reply_to"] for doc in docs if doc["is_reply"])
     engaged = Counter(doc["reply_to"] for doc in docs if doc.get("counted") == 0)
+    imported = {"$set": {"imports": {"$add": [{"$ifNull": ["$imports", 0]}, 1]}}}
     updates = [
-        UpdateOne({"_id": answered}, popularity.move("replies", by, engaged[answered]))
+        UpdateOne({"_id": answered}, [*popularity.move("replies", by, engaged[answered]), imported])
         for answered, by in sorted(replies.items())
     ]
     if updates:

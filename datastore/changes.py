@@ -11,7 +11,7 @@ from typing import Any
 
 from datastore import ids, popularity
 from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure
-from datastore.records import Hiding, TopWindow
+from datastore.records import Hiding
 
 # What a resume token that fell off the oplog gives: ChangeStreamHistoryLost, ChangeStreamFatalError.
 HISTORY_LOST = {286, 280}
@@ -29,13 +29,16 @@ class EventName(StrEnum):
     TWEET_LIKED = "TweetLiked"
     TWEET_UNLIKED = "TweetUnliked"
     TWEET_RANKED = "TweetRanked"
+    TWEET_CHANGED = "TweetChanged"
     TWEET_RETWEETED = "TweetRetweeted"
     RETWEET_UNDONE = "RetweetUndone"
     USER_FOLLOWED = "UserFollowed"
     USER_UNFOLLOWED = "UserUnfollowed"
+    USER_CHANGED = "UserChanged"
     USER_DELETED = "UserDeleted"
     USER_PROMOTED = "UserPromoted"
     USER_DEMOTED = "UserDemoted"
+    FOLLOW_DOUBTED = "FollowDoubted"
     BLOCK_CHANGED = "BlockChanged"
     MUTE_CHANGED = "MuteChanged"
     HEARTBEAT = "Heartbeat"
@@ -48,9 +51,11 @@ class Event:
     TweetPosted, TweetDeleted: subject_id is the tweet. TweetLiked, TweetUnliked: subject_id is the tweet, other_id who
     likes it; the counter may not have moved yet. TweetRanked: a counter has moved, and with it the place of the tweet
     subject_id among the top tweets (datastore.popularity); tweets that are not eligible raise none.
+    TweetChanged, UserChanged: something of the tweet or the person that is shown is another now, be it a counter.
     TweetRetweeted, RetweetUndone: it is the retweet, and the
     bucket is the retweeter's. UserFollowed, UserUnfollowed: it is the author, other_id the follower. UserPromoted,
     UserDemoted: it crossed the threshold of top users; raised by the worker that handled the follow or unfollow.
+    FollowDoubted: the follow may not say which road its author takes; raised by the reconciler, ids as of UserFollowed.
     BlockChanged, MuteChanged (made or ended): it is who did it, other_id whom it is about. UserDeleted: it is the
     user. Heartbeat: it is a number that grows; it goes to every partition.
     """
@@ -82,10 +87,36 @@ class Lease:
     start: Any
 
 
-# An eligible tweet has a place in every window, and they move together.
-_PLACE = popularity.FIELDS[TopWindow.DAY]
-# Imported documents raise no events; neither does a counter that moves no place. A tombstone is an update that sets
-# deleted_at.
+# What is shown of a tweet or a person and may change; counters move behind what they count, in a write of their own.
+_SHOWN = {
+    "tweets": ("likes", "retweets", "replies", "mentions", "reply_author"),
+    "users": ("display_name", "bio", "followers", "following", "tweets", "top"),
+}
+
+
+def _changed(collection: str) -> Doc:
+    """Matches updates of what is shown, but for the counters that an import moves: it drops every copy at its end."""
+    shown = _SHOWN[collection]
+    fields: list[Doc] = [{f"updateDescription.updatedFields.{field}": {"$exists": True}} for field in shown]
+    shortened = {"updateDescription.truncatedArrays.field": {"$in": shown}}
+    return {
+        "ns.coll": collection,
+        "operationType": "update",
+        "updateDescription.updatedFields.imports": {"$exists": False},
+        "$or": [*fields, shortened],
+    }
+
+
+# An eligible tweet has a place in every window. They move together, except where a repair sets one of them right.
+_PLACED: list[Doc] = [
+    moved
+    for field in popularity.FIELDS.values()
+    for moved in (
+        {f"updateDescription.updatedFields.{field}": {"$exists": True}},
+        {"updateDescription.removedFields": field},
+    )
+]
+# Imported documents raise no events. A tombstone is an update that sets deleted_at.
 _PIPELINE: list[Doc] = [
     {
         "$match": {
@@ -99,11 +130,9 @@ _PIPELINE: list[Doc] = [
                 {
                     "ns.coll": "tweets",
                     "operationType": "update",
-                    "$or": [
-                        {f"updateDescription.updatedFields.{_PLACE}": {"$exists": True}},
-                        {"updateDescription.removedFields": _PLACE},
-                    ],
+                    "$or": _PLACED,
                 },
+                *map(_changed, _SHOWN),
                 {"ns.coll": "likes", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
                 {"ns.coll": "likes", "operationType": "delete"},
                 {"ns.coll": "retweets", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
@@ -131,6 +160,8 @@ _PIPELINE: list[Doc] = [
             "documentKey": 1,
             "updateDescription.updatedFields.beat": 1,
             "updateDescription.updatedFields.deleted_at": 1,
+            **{f"updateDescription.updatedFields.{field}": 1 for field in popularity.FIELDS.values()},
+            "updateDescription.removedFields": 1,
         }
     },
 ]
@@ -232,10 +263,10 @@ class ChangeReader:
 def _event(doc: Doc) -> Event:
     collection, key = doc["ns"]["coll"], doc["documentKey"]["_id"]
     inserted = doc["operationType"] == "insert"
-    updated = doc.get("updateDescription", {}).get("updatedFields", {})
+    update = doc.get("updateDescription", {})
+    updated = update.get("updatedFields", {})
     if collection == "tweets":
-        changed = EventName.TWEET_DELETED if "deleted_at" in updated else EventName.TWEET_RANKED
-        return Event(EventName.TWEET_POSTED if inserted else changed, ids.bucket(key), key)
+        return Event(EventName.TWEET_POSTED if inserted else _of_tweet(update), ids.bucket(key), key)
     if collection == "likes":
         name = EventName.TWEET_LIKED if inserted else EventName.TWEET_UNLIKED
         return Event(name, ids.bucket(key["t"]), key["t"], key["u"])
@@ -248,5 +279,14 @@ def _event(doc: Doc) -> Event:
         name = EventName.USER_FOLLOWED if inserted else EventName.USER_UNFOLLOWED
         return Event(name, ids.spread(key["a"], ids.AUTHOR_BUCKETS), key["a"], key["f"])
     if collection == "users":
-        return Event(EventName.USER_DELETED, ids.spread(key, ids.AUTHOR_BUCKETS), key)
+        name = EventName.USER_DELETED if "deleted_at" in updated else EventName.USER_CHANGED
+        return Event(name, ids.spread(key, ids.AUTHOR_BUCKETS), key)
     return Event(EventName.HEARTBEAT, 0, updated.get("beat", 0))
+
+
+def _of_tweet(update: Doc) -> EventName:
+    updated = update.get("updatedFields", {})
+    if "deleted_at" in updated:
+        return EventName.TWEET_DELETED
+    moved = {*updated, *update.get("removedFields", ())} & {*popularity.FIELDS.values()}
+    return EventName.TWEET_RANKED if moved else EventName.TWEET_CHANGED

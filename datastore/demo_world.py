@@ -40,7 +40,7 @@ async def plant(mongo: Mongo, password_hash: str, now_ms: int, seed: int = 2006)
     """
 
     async def work(session: Session) -> bool:
-        if await mongo.system.find_one({"_id": _MARKER}, session=session):
+        if await is_planted(mongo, session):
             return False
         await mongo.system.insert_one({"_id": _MARKER, "start_ms": now_ms, "seed": seed}, session=session)
         world = generate(password_hash, now_ms, seed)
@@ -52,6 +52,11 @@ async def plant(mongo: Mongo, password_hash: str, now_ms: int, seed: int = 2006)
         return True
 
     return await bulk.atomically(mongo, work)
+
+
+async def is_planted(mongo: Mongo, session: Session = None) -> bool:
+    """Whether this database holds the world."""
+    return await mongo.system.find_one({"_id": _MARKER}, {"_id": 1}, session=session) is not None
 
 
 def next_demo_tweet(n: int) -> str:

@@ -18,7 +18,7 @@ from datastore.processes import DevServerError, Program, Say, kept, listening
 # that is killed within a transaction leaves its locks behind until the transaction's life is over: by default a minute.
 _MONGOD_FLAGS = (
     "--replSet rs0 --bind_ip 127.0.0.1 --nounixsocket --oplogSize 64 --wiredTigerCacheSizeGB 0.25 --quiet"
-    " --setParameter diagnosticDataCollectionEnabled=false --setParameter transactionLifetimeLimitSeconds=5"
+    " --setParameter diagnosticDataCollectionEnabled=false --setParameter transactionLifetimeLimitSeconds=15"
 )
 _NOT_YET_INITIALIZED = 94
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from datastore.mongo import Doc
@@ -30,9 +30,30 @@ class Entries:
         """
         bounds: Doc = {"$gt": above} if before is None else {"$gt": above, "$lt": before}
         lists: list[list[int]] = []
-        for at in range(0, len(author_ids), AUTHORS_PER_QUERY):
-            chunk = author_ids[at : at + AUTHORS_PER_QUERY]
+        for chunk in _chunks(author_ids):
             lists += await asyncio.gather(
                 self._tweets.newest(chunk, bounds, first), self._retweets.newest(chunk, bounds, first)
             )
         return list(islice(heapq.merge(*lists, reverse=True), first))
+
+    async def newest_among(
+        self, circle: Sequence[int], author_ids: Sequence[int], first: int, before: int | None
+    ) -> list[int]:
+        """As `newest`, without replies to people outside the circle and without retweets of people within it.
+
+        What is left out costs an index key each, so that a flood of it cannot hide what lies behind. Three queries side
+        by side for each 200 authors.
+        """
+        bounds: Doc = {"$gt": 0} if before is None else {"$gt": 0, "$lt": before}
+        lists: list[list[int]] = []
+        for chunk in _chunks(author_ids):
+            lists += await asyncio.gather(
+                self._tweets.newest_unprompted(chunk, bounds, first),
+                self._tweets.newest_replies(chunk, bounds, first, circle),
+                self._retweets.newest_of_others(chunk, bounds, first, circle),
+            )
+        return list(islice(heapq.merge(*lists, reverse=True), first))
+
+
+def _chunks(author_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (author_ids[at : at + AUTHORS_PER_QUERY] for at in range(0, len(author_ids), AUTHORS_PER_QUERY))

@@ -57,6 +57,17 @@ def unauthenticated(message: str = "Log in first.") -> RequestError:
     return RequestError("UNAUTHENTICATED", message)
 
 
+def forbidden(message: str) -> RequestError:
+    """This installation does not offer it, to anybody."""
+    return RequestError("FORBIDDEN", message)
+
+
 def bad_input(message: str) -> RequestError:
     """An argument that no form produces: a junk id or cursor, a bound passed."""
     return RequestError("BAD_USER_INPUT", message)
+
+
+def too_costly(cost: int, limit: int, field: str) -> RequestError:
+    """The answer could be larger than any screen needs; `field` is where most of it would be."""
+    message = f"This costs {cost}, and an operation may cost {limit}. Most of it goes into {field}."
+    return RequestError("QUERY_TOO_COSTLY", message, cost=cost, limit=limit, field=field)

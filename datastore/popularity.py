@@ -71,7 +71,12 @@ def move(counter: str, by: int, engagement: Expression) -> list[dict[str, Any]]:
         counter: {"$add": [f"${counter}", by]},
         "engagement": {"$add": [{"$ifNull": ["$engagement", 0]}, engagement]},
     }
-    return [{"$set": moved}, {"$set": {field: _place(window) for window, field in FIELDS.items()}}]
+    return [{"$set": moved}, _PLACED]
+
+
+def restate(numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+    """An update that sets counters or the engagement to these numbers, and places the tweet anew: one atomic write."""
+    return [{"$set": dict(numbers)}, _PLACED] if numbers else [_PLACED]
 
 
 def _place(window: TopWindow) -> Expression:
@@ -83,3 +88,7 @@ def _place(window: TopWindow) -> Expression:
     since_ms = {"$floor": {"$divide": ["$_id", 1 << 12]}}
     place = {"$add": [log2, {"$divide": [since_ms, HALF_LIFE_MS[window]]}]}
     return {"$cond": [eligible, place, "$$REMOVE"]}
+
+
+# The stage behind every change of a counter.
+_PLACED: Expression = {"$set": {field: _place(window) for window, field in FIELDS.items()}}

@@ -315,6 +315,17 @@ HomeTimelineEvent = TweetAdded | TweetRemoved | Resync
 
 
 @dataclass(frozen=True, slots=True)
+class Bill:
+    """What an operation was charged, and how its caller's budget of `limit` stands after it; full again at
+    `resets_at` if nothing more is asked."""
+
+    limit: int
+    cost: int
+    remaining: int
+    resets_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ImportCounts:
     """What an import did, in rows."""
 

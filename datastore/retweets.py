@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 
 from datastore import ids, popularity
-from datastore.mongo import Doc, DuplicateKeyError, Mongo, duplicate_field
+from datastore.mongo import RETWEETS_BY_AUTHOR, Doc, DuplicateKeyError, Mongo, duplicate_field
 from datastore.records import Retweet, Tweet
 
 WALK_BATCH = 500
@@ -25,7 +25,7 @@ class Retweets:
             retweet_id = ids.new(now_ms, author_id, ids.Kind.RETWEET)
             doc = {"_id": retweet_id, "bucket": ids.bucket(retweet_id), "author": author_id, "tweet": tweet.id}
             try:
-                await self._retweets.insert_one(doc | {"alive": True})
+                await self._retweets.insert_one(doc | {"of": tweet.author_id, "alive": True})
                 break
             except DuplicateKeyError as error:
                 if duplicate_field(error) != "_id":
@@ -91,9 +91,18 @@ class Retweets:
 
     async def newest(self, author_ids: Sequence[int], bounds: Doc, first: int) -> list[int]:
         """The newest `first` ids of retweets by at most 200 authors within the id bounds, newest first. Covered."""
-        query = {"author": {"$in": list(author_ids)}, "alive": True, "_id": bounds}
-        cursor = self._retweets.find(query, {"_id": 1}).sort("_id", -1).limit(first)
-        return [doc["_id"] async for doc in cursor]
+        return await self._newest({"author": {"$in": list(author_ids)}, "_id": bounds}, first)
+
+    async def newest_of_others(
+        self, author_ids: Sequence[int], bounds: Doc, first: int, known_ids: Sequence[int]
+    ) -> list[int]:
+        """As `newest`, without retweets of tweets by the known people. Covered; those cost a key each."""
+        query = {"author": {"$in": list(author_ids)}, "_id": bounds, "of": {"$nin": list(known_ids)}}
+        return await self._newest(query, first)
+
+    async def _newest(self, query: Doc, first: int) -> list[int]:
+        cursor = self._retweets.find(query | {"alive": True}, {"_id": 1}).sort("_id", -1).hint(RETWEETS_BY_AUTHOR)
+        return [doc["_id"] async for doc in cursor.limit(first)]
 
     async def _list(self, query: Doc, first: int, before: int | None) -> list[Retweet]:
         if before is not None:
@@ -102,8 +111,8 @@ class Retweets:
 
 
 def undone(now: datetime) -> Doc:
-    """The update that undoes a retweet."""
-    return {"$set": {"undone_at": now}, "$unset": {"alive": ""}}
+    """The update that undoes a retweet: whose tweet it was goes, what its event needs stays."""
+    return {"$set": {"undone_at": now}, "$unset": {"alive": "", "of": ""}}
 
 
 def _retweet(doc: Doc) -> Retweet:

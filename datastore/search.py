@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from datastore.errors import bad_input
-from datastore.mongo import Doc, Mongo
+from datastore.mongo import TWEETS_BY_AUTHOR, Doc, Keys, Mongo
 from datastore.records import CursorKind, Edge, Key
 
 # What one question may look at when it asks for more than one thing at once: this many tweets of its rarest term.
@@ -24,7 +24,6 @@ AUTHORS_PER_QUERY = 200
 AUTHORS_ASKED = 1000
 
 _BY_TERM = [("terms", 1), ("_id", -1)]
-_BY_AUTHOR = [("author", 1), ("_id", -1)]
 _BY_PREFIX = [("prefixes", 1), ("name_key", 1)]
 _LAST = "\U0010ffff"
 # A name of 15 ASCII characters is three integers of 40 bits in a cursor.
@@ -80,7 +79,7 @@ class Search:
                 return _found(found, first, window.floor)
             window = await self._window(window.term, bounds, SCAN_LIMIT)
 
-    async def _ids(self, query: Doc, index: list[tuple[str, int]], first: int) -> list[int]:
+    async def _ids(self, query: Doc, index: Keys, first: int) -> list[int]:
         cursor = self._tweets.find(query, {"_id": 1}).sort("_id", -1).limit(first).hint(index)
         return [doc["_id"] for doc in await cursor.to_list(None)]
 
@@ -111,7 +110,7 @@ class Search:
         """The tweets of these authors that are `wanted`, by merging their ranges, 200 at a time."""
         chunks = [authors[at : at + AUTHORS_PER_QUERY] for at in range(0, len(authors), AUTHORS_PER_QUERY)]
         lists = [
-            await self._ids({"author": {"$in": list(chunk)}, "alive": True} | wanted | bounds, _BY_AUTHOR, first)
+            await self._ids({"author": {"$in": list(chunk)}, "alive": True} | wanted | bounds, TWEETS_BY_AUTHOR, first)
             for chunk in chunks
         ]
         return list(islice(heapq.merge(*lists, reverse=True), first))

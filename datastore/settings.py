@@ -34,12 +34,20 @@ class Settings(BaseSettings):
     likes_a_day: int = Field(default=1000, ge=1, le=1_000_000, description="likes of one person")
     sign_ups_in_30_minutes: int = Field(default=5, ge=1, le=100_000, description="sign-ups from one address")
     log_ins_in_5_minutes: int = Field(default=25, ge=1, le=100_000, description="log-ins from an address, or to a name")
+    cost_an_hour: int = Field(default=500_000, ge=1_000, le=10**9, description="cost of all one caller asks")
+    cost_limit: int = Field(default=5_000, ge=100, le=10**6, description="cost of one operation")
     top_user_threshold: int = Field(default=5000, ge=1, description="above it an author is not fanned out but pulled")
     kept_entries: int = Field(default=200, ge=1, le=2_000, description="entries left in a timeline by a trim")
     trim_at: int = Field(default=232, ge=2, le=4_000, description="entries that call for a trim; compact up to 255")
     inactive_days: int = Field(default=7, ge=1, le=365, description="days unread before a timeline is dropped")
     presence_seconds: int = Field(default=900, ge=1, le=86_400, description="life of a live stream nobody renews")
     events_kept: int = Field(default=200, ge=1, le=10_000, description="live events kept for each present reader")
+    cache_seconds: int = Field(default=600, ge=1, le=86_400, description="life of a cached tweet or profile in Redis")
+    cache_drop_ms: int = Field(default=50, ge=1, le=5000, description="how long a change's answer waits for the caches")
+    process_cache_ms: int = Field(default=500, ge=0, le=1000, description="life of a cached one in a server process")
+    process_cache_kept: int = Field(
+        default=2000, ge=0, le=1_000_000, description="tweets, and as many profiles, cached in a server process"
+    )
     partitions: int = Field(default=4, ge=1, le=1024, description="event streams, by author; workers lease whole ones")
     lease_seconds: float = Field(default=5, ge=0.1, le=300, description="life of a silent relay's or worker's lease")
     sweep_seconds: float = Field(default=2, ge=0.05, le=60, description="pause between looks for missed live events")
@@ -48,6 +56,16 @@ class Settings(BaseSettings):
         default=60, ge=0, le=86_400, description="from a purge's first round to its last"
     )
     purge_slice: int = Field(default=200, ge=1, le=1000, description="documents a purge deletes at once")
+    reconcile_every_seconds: float = Field(
+        default=21_600, ge=0.1, le=31_536_000, description="from the end of one background comparison to the next"
+    )
+    reconcile_pause_seconds: float = Field(
+        default=1, ge=0, le=3600, description="pause between slices of a background comparison"
+    )
+    reconcile_slice: int = Field(default=200, ge=1, le=1000, description="documents or keys compared at once")
+    reconcile_grace_seconds: float = Field(
+        default=30, ge=0.1, le=600, description="longer than a write can take: what differs by then has drifted"
+    )
     access_token_seconds: int = Field(default=900, ge=1, le=86_400, description="life of an access token")
     refresh_token_days: int = Field(default=30, ge=1, le=365, description="life of a refresh token")
 
@@ -69,6 +87,8 @@ class Settings(BaseSettings):
             raise ValueError("SECRET_KEY: required when PROFILE is production")
         if self.trim_at <= self.kept_entries:
             raise ValueError("TRIM_AT: must be greater than KEPT_ENTRIES")
+        if self.cost_an_hour < self.cost_limit:
+            raise ValueError("COST_AN_HOUR: must not be less than COST_LIMIT")
         return self
 
 

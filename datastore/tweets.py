@@ -7,7 +7,15 @@ from types import MappingProxyType
 
 from datastore import entities, ids, popularity, rules, terms
 from datastore.errors import DomainError, ErrorCode
-from datastore.mongo import Doc, DuplicateKeyError, Mongo, duplicate_field
+from datastore.mongo import (
+    TWEETS_BY_AUTHOR,
+    TWEETS_BY_AUTHOR_AND_KIND,
+    Doc,
+    DuplicateKeyError,
+    Keys,
+    Mongo,
+    duplicate_field,
+)
 from datastore.records import TopWindow, Tweet
 
 # Marks the one of an author's replies to a tweet that counts as engagement; lower than any id.
@@ -135,8 +143,9 @@ class Tweets:
             raise DomainError(ErrorCode.NOT_FOUND, "The tweet of this key was deleted.", ("input", "idempotencyKey"))
         return tweet
 
-    async def remove(self, author_id: int, tweet_id: int) -> None:
-        """Delete one's own tweet: the text goes, a tombstone stays. Raises NOT_FOUND, NOT_ALLOWED.
+    async def remove(self, author_id: int, tweet_id: int) -> int | None:
+        """Delete one's own tweet: the text goes, a tombstone stays. Gives what it answered. Raises NOT_FOUND,
+        NOT_ALLOWED.
 
         The check stands inside the write, so that of two deletes only one moves the counters.
         """
@@ -154,6 +163,7 @@ class Tweets:
             others = {"reply_to": before["reply_to"], "author": author_id}
             lost = before["counted"] == COUNTED and not await self._claim_count(others)
             await self._tweets.update_one({"_id": before["reply_to"]}, popularity.move("replies", -1, -int(lost)))
+        return before.get("reply_to")
 
     async def get_many(self, tweet_ids: Sequence[int]) -> list[Tweet | None]:
         """Tweets in the order of `tweet_ids`, None where there is none or it was deleted. One round trip."""
@@ -210,9 +220,24 @@ class Tweets:
 
     async def newest(self, author_ids: Sequence[int], bounds: Doc, first: int) -> list[int]:
         """The newest `first` ids of tweets by at most 200 authors within the id bounds, newest first. Covered."""
-        query = {"author": {"$in": list(author_ids)}, "alive": True, "_id": bounds}
-        cursor = self._tweets.find(query, {"_id": 1}).sort("_id", -1).limit(first)
-        return [doc["_id"] async for doc in cursor]
+        return await self._newest(TWEETS_BY_AUTHOR, {"author": {"$in": list(author_ids)}, "_id": bounds}, first)
+
+    async def newest_unprompted(self, author_ids: Sequence[int], bounds: Doc, first: int) -> list[int]:
+        """As `newest`, without replies. Covered."""
+        query = {"author": {"$in": list(author_ids)}, "is_reply": False, "_id": bounds}
+        return await self._newest(TWEETS_BY_AUTHOR_AND_KIND, query, first)
+
+    async def newest_replies(
+        self, author_ids: Sequence[int], bounds: Doc, first: int, answered_ids: Sequence[int]
+    ) -> list[int]:
+        """As `newest`, only replies to tweets of the answered people. Covered; the others cost a key each."""
+        query: Doc = {"author": {"$in": list(author_ids)}, "is_reply": True, "_id": bounds}
+        query["reply_author"] = {"$in": list(answered_ids)}
+        return await self._newest(TWEETS_BY_AUTHOR_AND_KIND, query, first)
+
+    async def _newest(self, index: Keys, query: Doc, first: int) -> list[int]:
+        cursor = self._tweets.find(query | {"alive": True}, {"_id": 1}).sort("_id", -1).hint(index)
+        return [doc["_id"] async for doc in cursor.limit(first)]
 
     async def _list(self, query: Doc, first: int, before: int | None) -> list[Tweet]:
         if before is not None:

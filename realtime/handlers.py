@@ -10,6 +10,7 @@ from datastore.records import Roads
 from datastore.retweets import Retweets
 from datastore.tweets import Tweets
 from datastore.users import Users
+from realtime.cache import Cache
 from realtime.fanout import Fanout
 from realtime.timelines import Timelines
 from realtime.top_tweets import TopTweets
@@ -31,6 +32,7 @@ class Rooms:
     top_tweets: TopTweets
     topics: Topics
     top_users: TopUsers
+    cache: Cache
     raise_event: Callable[[Event], Awaitable[None]]
 
 
@@ -42,11 +44,12 @@ async def on_tweet_posted(rooms: Rooms, event: Event) -> None:
     rooms.topics.did(tweet.author_id, Deed.POSTED, tweet.id)
     if tweet.in_reply_to_id is not None:
         rooms.topics.happened_to(tweet.in_reply_to_id)
-    await _push(rooms, tweet.author_id, tweet.id)
+    await _push(rooms, tweet.author_id, tweet.id, tweet.id)
 
 
 async def on_tweet_deleted(rooms: Rooms, event: Event) -> None:
     """Take the tweet and every retweet of it out of the timelines they were pushed to, and out of the top tweets."""
+    rooms.cache.gather_tweet(event.subject_id)
     rooms.top_tweets.gather(event.subject_id)
     rooms.topics.happened_to(event.subject_id)
     author_id = await rooms.tweets.author_of(event.subject_id)
@@ -67,7 +70,7 @@ async def on_tweet_retweeted(rooms: Rooms, event: Event) -> None:
     if retweet and await rooms.tweets.get(retweet.tweet_id):
         rooms.topics.did(retweet.author_id, Deed.RETWEETED, retweet.tweet_id)
         rooms.topics.happened_to(retweet.tweet_id)
-        await _push(rooms, retweet.author_id, retweet.id)
+        await _push(rooms, retweet.author_id, retweet.id, retweet.tweet_id)
 
 
 async def on_retweet_undone(rooms: Rooms, event: Event) -> None:
@@ -91,7 +94,13 @@ async def on_tweet_unliked(rooms: Rooms, event: Event) -> None:
 
 async def on_tweet_ranked(rooms: Rooms, event: Event) -> None:
     """Move the tweet to its new place among the top tweets. Written with the batch: a burst of likes is one write."""
+    rooms.cache.gather_tweet(event.subject_id)
     rooms.top_tweets.gather(event.subject_id)
+
+
+async def on_tweet_changed(rooms: Rooms, event: Event) -> None:
+    """Drop the tweet's copy, whoever wrote and whether or not they could still do so."""
+    rooms.cache.gather_tweet(event.subject_id)
 
 
 async def on_user_followed(rooms: Rooms, event: Event) -> None:
@@ -111,9 +120,29 @@ async def on_user_unfollowed(rooms: Rooms, event: Event) -> None:
     await _look_at_threshold(rooms, event.subject_id, await rooms.users.roads(event.subject_id))
 
 
+async def on_user_changed(rooms: Rooms, event: Event) -> None:
+    """Drop the profile's copy."""
+    rooms.cache.gather_user(event.subject_id)
+
+
+async def on_follow_doubted(rooms: Rooms, event: Event) -> None:
+    """Mark the follow as its author's road says, here where no switch of roads can be under way; what one mark hid is
+    merged before the other hides it."""
+    author_id, follower_id = event.subject_id, event.other_id
+    roads = await rooms.users.roads(author_id)
+    if roads is None or not await rooms.follows.existing([(follower_id, author_id)]):
+        return
+    if roads.is_top:
+        await rooms.follows.flag(author_id, [follower_id], top=True)
+    await rooms.timelines.merge(follower_id, author_id)
+    if not roads.is_top:
+        await rooms.follows.flag(author_id, [follower_id], top=False)
+
+
 async def on_user_deleted(rooms: Rooms, event: Event) -> None:
     """Drop their own timeline and live state. All else is hidden already and goes with the purge (realtime/purger.py),
     which needs no event."""
+    rooms.cache.gather_user(event.subject_id)
     await rooms.timelines.drop([event.subject_id])
 
 
@@ -156,8 +185,9 @@ async def on_heartbeat(rooms: Rooms, event: Event) -> None:
     """Nothing: that it came through is the news, and the worker writes it down."""
 
 
-async def _push(rooms: Rooms, author_id: int, entry_id: int) -> None:
-    """Send an entry on the road that its id and the author's log say."""
+async def _push(rooms: Rooms, author_id: int, entry_id: int, tweet_id: int) -> None:
+    """Send an entry on the road that its id and the author's log say. What a top user's followers are about to read is
+    put into the cache first."""
     roads = await rooms.users.roads(author_id)
     if roads is None:
         return
@@ -168,6 +198,7 @@ async def _push(rooms: Rooms, author_id: int, entry_id: int) -> None:
         return
     # What was gathered before it must not come behind it.
     await rooms.fanout.flush()
+    await rooms.cache.tweets([tweet_id])
     await rooms.top_users.announce(author_id, entry_id)
     roads = await rooms.users.roads(author_id)
     if roads and not roads.is_top:
@@ -194,13 +225,16 @@ HANDLERS: Mapping[EventName, Callable[[Rooms, Event], Awaitable[None]]] = {
     EventName.TWEET_LIKED: on_tweet_liked,
     EventName.TWEET_UNLIKED: on_tweet_unliked,
     EventName.TWEET_RANKED: on_tweet_ranked,
+    EventName.TWEET_CHANGED: on_tweet_changed,
     EventName.TWEET_RETWEETED: on_tweet_retweeted,
     EventName.RETWEET_UNDONE: on_retweet_undone,
     EventName.USER_FOLLOWED: on_user_followed,
     EventName.USER_UNFOLLOWED: on_user_unfollowed,
+    EventName.USER_CHANGED: on_user_changed,
     EventName.USER_DELETED: on_user_deleted,
     EventName.USER_PROMOTED: on_user_promoted,
     EventName.USER_DEMOTED: on_user_demoted,
+    EventName.FOLLOW_DOUBTED: on_follow_doubted,
     EventName.BLOCK_CHANGED: on_block_changed,
     EventName.MUTE_CHANGED: on_mute_changed,
     EventName.HEARTBEAT: on_heartbeat,

@@ -12,6 +12,8 @@ READER_BUCKETS = 64
 
 # What may be dropped at any moment and is rebuilt on read: timelines, presence, streams, recent lists.
 REBUILT_ON_READ = ("tl:*", "on:*", "ev:*", "recent:*")
+# Copies of records: what may be dropped at any moment and is read from MongoDB again.
+COPIES = ("tweet:*", "user:*")
 
 
 def bucket(reader_id: int) -> int:
@@ -73,12 +75,29 @@ def recent(author_id: int) -> str:
     return f"recent:{{top}}:{author_id}"
 
 
+def tweet_copy(tweet_id: int) -> str:
+    """String: a tweet's fields as JSON, without any viewer's; lives CACHE_SECONDS. Or the lease of who is about to
+    make one, which lives a second (realtime/cache.py)."""
+    return f"tweet:{{{bucket(tweet_id)}}}:{tweet_id}"
+
+
+def user_copy(user_id: int) -> str:
+    """String: a profile's fields as JSON; email and password are not among them. Otherwise as a tweet's."""
+    return f"user:{{{bucket(user_id)}}}:{user_id}"
+
+
+def wrote(user_id: int) -> str:
+    """String: this person has just changed something. Lives two seconds."""
+    return f"wrote:{{{bucket(user_id)}}}:{user_id}"
+
+
 def of_user(user_id: int) -> list[str]:
     """Every key here whose name holds this person's id. Budgets are in realtime/limits.py.
 
     NOTE: a new kind of key with a person's id in it belongs here, or it outlives the person.
     """
-    return [timeline(user_id), presence(user_id), reader_stream(user_id), recent(user_id)]
+    own = [timeline(user_id), presence(user_id), reader_stream(user_id), recent(user_id)]
+    return [*own, user_copy(user_id), wrote(user_id)]
 
 
 # The shared stream of top users' entries, numbered as a reader's own is: hash, stream (about TOP_EVENTS_KEPT entries)

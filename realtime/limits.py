@@ -1,5 +1,6 @@
 """Rate budgets in Redis: GCRA by the server's clock. Reads stay open while Redis is away, log-ins do not."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,8 @@ class Action(StrEnum):
     LIKE = "like"
     SIGN_UP = "sign_up"
     LOG_IN = "log_in"
+    # All that is asked, by what it costs.
+    QUERY = "query"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,18 @@ class Budget:
 Budgets = Mapping[Action, Budget]
 
 
-def budgets(tweets: int, follows: int, likes: int, sign_ups: int, log_ins: int) -> Budgets:
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What came of taking units from a budget of `limit`: `remaining` are left; `wait_seconds` is 0 if they were
+    admitted, else how long until they would be; in `full_seconds` nothing will be missing any more."""
+
+    limit: int
+    remaining: int
+    wait_seconds: float = 0
+    full_seconds: float = 0
+
+
+def budgets(tweets: int, follows: int, likes: int, sign_ups: int, log_ins: int, cost: int) -> Budgets:
     """How many of each action one caller has, over the time that goes with it."""
     return {
         Action.TWEET: Budget(tweets, 3 * 3600),
@@ -39,11 +53,14 @@ def budgets(tweets: int, follows: int, likes: int, sign_ups: int, log_ins: int) 
         Action.LIKE: Budget(likes, 24 * 3600),
         Action.SIGN_UP: Budget(sign_ups, 30 * 60),
         Action.LOG_IN: Budget(log_ins, 5 * 60, closed_without_redis=True),
+        Action.QUERY: Budget(cost, 3600),
     }
 
 
 # What a caller is told to wait when nobody can count.
 _WAIT_WITHOUT_REDIS_SECONDS = 5.0
+# Callers to whom this process owes units; the oldest are forgotten.
+DEBTS_KEPT = 10_000
 
 
 class Limits:
@@ -53,18 +70,36 @@ class Limits:
         self._scripts = scripts
         self._enabled = enabled
         self._budgets = budgets
+        self._owed: dict[str, int] = {}
 
-    async def spend(self, action: Action, who: str) -> float:
-        """Count one call; 0 if it is admitted, else the seconds until the next one would be. One round trip."""
+    async def spend(self, action: Action, who: str, units: int = 1) -> Spent:
+        """Take units from a budget, all or none. One round trip; none where limits are off."""
+        budget, name = self._budgets[action], keys.budget(action, who)
         if not self._enabled:
-            return 0
-        budget = self._budgets[action]
+            return Spent(budget.burst, budget.burst)
         period_us = budget.per_seconds * 1_000_000 // budget.burst
+        owed = self._owed.pop(name, 0)
         try:
-            wait_us = await self._scripts.run("spend", [keys.budget(action, who)], period_us, budget.burst)
+            wait_us, full_us = await self._scripts.run("spend", [name], period_us, budget.burst, units - owed)
         except RedisError:
-            return _WAIT_WITHOUT_REDIS_SECONDS if budget.closed_without_redis else 0
-        return float(wait_us) / 1_000_000
+            wait = _WAIT_WITHOUT_REDIS_SECONDS if budget.closed_without_redis else 0
+            return Spent(budget.burst, budget.burst, wait)
+        if wait_us:
+            self._owe(name, owed)
+        left = budget.burst - math.ceil(full_us / period_us)
+        return Spent(budget.burst, max(left, 0), wait_us / 1_000_000, full_us / 1_000_000)
+
+    def give_back(self, action: Action, who: str, units: int) -> None:
+        """Return units that were taken and not needed. They go with the next ones that this process takes from the
+        budget, which saves the round trip; should there be none, the budget fills by itself."""
+        if self._enabled:
+            self._owe(keys.budget(action, who), units)
+
+    def _owe(self, name: str, units: int) -> None:
+        if units:
+            self._owed[name] = self._owed.get(name, 0) + units
+        if len(self._owed) > DEBTS_KEPT:
+            del self._owed[next(iter(self._owed))]
 
 
 def keys_of(user_id: int) -> list[str]:

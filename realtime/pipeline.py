@@ -1,4 +1,4 @@
-"""Pipeline: relay and worker as one process runs them, and how to wait until all that was written has followed."""
+"""Pipeline: relay, worker, purger and reconciler as one process runs them; and how to wait until all has followed."""
 
 import asyncio
 from functools import partial
@@ -13,10 +13,12 @@ from datastore.retweets import Retweets
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime import keys
+from realtime.cache import Cache
 from realtime.connect import Client
 from realtime.fanout import Fanout
 from realtime.handlers import Rooms
 from realtime.purger import Purger, PurgeWaits
+from realtime.reconcile import Reconciler, ReconcileWaits
 from realtime.relay import Relay, Waits, raise_event
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
@@ -42,6 +44,7 @@ class Pipeline:
         top_user_threshold: int,
         purge_waits: PurgeWaits,
         purge_slice: int,
+        reconcile_waits: ReconcileWaits,
     ) -> None:
         rooms = open_rooms(mongo, redis, partitions, bounds, top_user_threshold)
         self.changes = Changes(mongo)
@@ -50,12 +53,14 @@ class Pipeline:
         self._partitions = partitions
 
         async def forget() -> None:
+            await rooms.cache.forget_all()
             await rooms.timelines.forget_all()
             await rooms.top_tweets.drop()
 
         self._relay = Relay(self.changes, redis, partitions, waits, forget)
         self._worker = Worker(redis, rooms, partitions, waits)
         self._purger = Purger(Purges(mongo, purge_slice), redis, self._settle, purge_waits)
+        self.reconciler = Reconciler(mongo, redis, rooms, self._settle, top_user_threshold, reconcile_waits)
 
     async def run(self) -> None:
         """Relay (as leader or waiting to be one) and work, until cancelled."""
@@ -65,8 +70,14 @@ class Pipeline:
                 tasks.create_task(self._relay.run())
                 tasks.create_task(self._worker.run())
                 tasks.create_task(self._purger.run())
+                tasks.create_task(self.reconciler.run())
         finally:
-            await asyncio.shield(self._worker.close())
+            await asyncio.shield(self._close())
+
+    async def _close(self) -> None:
+        """What this process held is free at once."""
+        await self._worker.close()
+        await self.reconciler.close()
 
     async def _settle(self) -> None:
         await settle(self.changes, self._redis, self._partitions)
@@ -89,6 +100,7 @@ def open_rooms(mongo: Mongo, redis: Client, partitions: int, bounds: Bounds, top
         top_tweets=TopTweets(scripts, tweets),
         topics=Topics(redis),
         top_users=TopUsers(scripts, users, follows, entries, timelines, top_user_threshold),
+        cache=Cache(scripts, tweets, users),
         raise_event=partial(raise_event, redis, partitions),
     )
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from realtime.connect import Client
 _FOLDER = Path(__file__).parent / "lua"
 _NAMES = tuple(sorted(path.stem for path in _FOLDER.glob("*.lua") if path.stem != "common"))
 Arg = str | int | float
+# A step of a walk over all keys: a fraction of a millisecond of Redis.
+UNLINKED_AT_ONCE = 1000
 
 
 class Scripts:
@@ -51,6 +53,19 @@ class Scripts:
             for keys, args in calls:
                 pipe.evalsha(self._shas[name], len(keys), *keys, *args)
             return list(await pipe.execute())
+
+
+async def unlink_matching(redis: Client, patterns: Iterable[str]) -> None:
+    """Drop every key that fits one of the patterns. Walks the keys in steps, so that Redis is never held up."""
+    batch: list[str] = []
+    for pattern in patterns:
+        async for name in redis.scan_iter(pattern, count=UNLINKED_AT_ONCE):
+            batch.append(name)
+            if len(batch) == UNLINKED_AT_ONCE:
+                await redis.unlink(*batch)
+                batch.clear()
+    if batch:
+        await redis.unlink(*batch)
 
 
 def fresh_token() -> str:

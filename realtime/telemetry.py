@@ -13,6 +13,9 @@ DEAD_LETTERS = Counter("perch_dead_letters", "Events set aside after too many de
 LIVE_READERS = Gauge("perch_live_readers", "Open home timeline subscriptions of this process.")
 LIVE_EVENTS = Counter("perch_live_events", "Numbered events handed to subscriptions.", ["kind"])
 LIVE_READ_ON = Counter("perch_live_read_on", "Times a reader's stream was read because pub/sub did not suffice.")
+COPY_READS = Counter("perch_copy_reads", "Tweets and people looked up among copies.", ["layer", "kind", "outcome"])
+RECONCILE_COMPARED = Counter("perch_reconcile_compared", "Derived things compared with their truth.", ["kind"])
+RECONCILE_DRIFT = Counter("perch_reconcile_drift", "Derived things that had drifted.", ["kind"])
 
 
 def configure_logs(least_level: str) -> None:

@@ -18,7 +18,8 @@ from datastore.follows import Follows
 from datastore.ids import MAX_ID
 from realtime import keys
 from realtime.connect import RedisError
-from realtime.scripts import Arg, Scripts, fresh_token
+from realtime.copies import Copies
+from realtime.scripts import Arg, Scripts, fresh_token, unlink_matching
 
 log = structlog.get_logger()
 
@@ -56,25 +57,30 @@ class Bounds:
 class Skeleton:
     """Entry ids of one page, newest first, each once. `more`: there are older ones. `token`: the live position read
     before anything else, "own/top", empty if none was asked for or Redis did not serve. `pulled`: the top users whose
-    recent entries were merged in."""
+    recent entries were merged in. `copies`: which ones the page may show its tweets and people from."""
 
     entry_ids: list[int]
     more: bool
     token: str
     pulled: frozenset[int]
+    copies: Copies = Copies.SHARED
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What Redis knows of a page: all entries in (floor, before), at most as many as were asked for."""
+    """What Redis knows of a page: all entries in (floor, before), at most as many as were asked for; and which copies
+    the reader may be shown, by whether they have just changed anything."""
 
     entry_ids: list[int]
     floor: int
     token: str
+    copies: Copies
 
 
 # Redis knows nothing: everything lies at or below the floor.
-_NOTHING = _Kept([], MAX_ID, "")
+_NOTHING = _Kept([], MAX_ID, "", Copies.SHARED)
+# It does not answer either.
+_AWAY = _Kept([], MAX_ID, "", Copies.NONE)
 
 
 class Timelines:
@@ -104,7 +110,7 @@ class Timelines:
             self._entries.newest([reader_id], count, before), self._follows.top_followee_ids(reader_id)
         )
         sets = (
-            [_NOTHING]
+            [_AWAY]
             if away
             else await asyncio.gather(
                 self._kept(reader_id, count, before), *(self._recent(author, count, before) for author in pulled)
@@ -116,7 +122,7 @@ class Timelines:
         if len(_union(count, *found)) < count and floor > 0:
             below = floor + 1 if before is None else min(before, floor + 1)
             entry_ids = _union(count, entry_ids, await self._from_truth(reader_id, count, below))
-        return Skeleton(entry_ids[:first], len(entry_ids) > first, token or "", frozenset(pulled))
+        return Skeleton(entry_ids[:first], len(entry_ids) > first, token or "", frozenset(pulled), sets[0].copies)
 
     async def _live_token(self, reader_id: int) -> str | None:
         """ "own/top"; empty if Redis cannot serve the timeline now, None if it does not answer."""
@@ -167,16 +173,8 @@ class Timelines:
             await self._scripts.redis.unlink(*names)
 
     async def forget_all(self) -> None:
-        """Keep nobody's timeline any longer. Walks the keys in steps, so that Redis is never held up."""
-        batch: list[str] = []
-        for pattern in keys.REBUILT_ON_READ:
-            async for name in self._scripts.redis.scan_iter(pattern, count=1000):
-                batch.append(name)
-                if len(batch) == 1000:
-                    await self._scripts.redis.unlink(*batch)
-                    batch.clear()
-        if batch:
-            await self._scripts.redis.unlink(*batch)
+        """Keep nobody's timeline any longer."""
+        await unlink_matching(self._scripts.redis, keys.REBUILT_ON_READ)
 
     async def rebuild(self, reader_id: int) -> bool:
         """Build a timeline that is not kept, once however many ask in this process. False: another process builds."""
@@ -204,7 +202,8 @@ class Timelines:
 
     async def _kept(self, reader_id: int, count: int, before: int | None, live: bool = False) -> _Kept:
         """What Redis serves of a reader's timeline; rebuilds it if it is missing."""
-        return await self._served(self._keys(reader_id), count, before, live, lambda: self.rebuild(reader_id))
+        names = (*self._keys(reader_id), keys.wrote(reader_id))
+        return await self._served(names, count, before, live, lambda: self.rebuild(reader_id))
 
     async def _recent(self, author_id: int, count: int, before: int | None) -> _Kept:
         """What Redis serves of a top user's recent entries; rebuilds them if they are missing."""
@@ -215,7 +214,7 @@ class Timelines:
         return await self._served(names, count, before, False, build)
 
     async def _served(
-        self, names: Names, count: int, before: int | None, live: bool, build: Callable[[], Awaitable[bool]]
+        self, names: Sequence[str], count: int, before: int | None, live: bool, build: Callable[[], Awaitable[bool]]
     ) -> _Kept:
         """Knows nothing while Redis is away or another process builds."""
         try:
@@ -225,16 +224,17 @@ class Timelines:
             return kept or _NOTHING
         except RedisError as error:
             log.warning("timeline.unserved", key=names[0], error=type(error).__name__)
-            return _NOTHING
+            return _AWAY
 
-    async def _read(self, names: Names, count: int, before: int | None, live: bool) -> _Kept | None:
+    async def _read(self, names: Sequence[str], count: int, before: int | None, live: bool) -> _Kept | None:
         start = "+inf" if before is None else f"({before}"
         ends = (self.bounds.presence_ms, self.bounds.inactive_ms)
         state, *rest = await self._scripts.run("page", names, start, count, int(live), fresh_token(), *ends)
         if state != "served":
             return None
-        floor, token, entries = rest
-        return _Kept([int(entry) for entry in entries], int(floor), token)
+        floor, token, entries, wrote = rest
+        copies = Copies.SHARED if wrote else Copies.ALL
+        return _Kept([int(entry) for entry in entries], int(floor), token, copies)
 
     async def _from_truth(self, reader_id: int, count: int, before: int | None) -> list[int]:
         followees = await self._follows.followee_ids(reader_id)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from secrets import randbits
+from typing import Any
 
 import structlog
 
@@ -73,6 +74,17 @@ class TopSkeleton:
     at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a list holds: places by tweet; it is complete above `floor`, and shows nothing below `lowest`. `broken`: it
+    says neither that it is served nor that somebody builds it, and so is of no use to anybody."""
+
+    places: dict[int, float]
+    floor: float
+    lowest: float
+    broken: bool
+
+
 class TopTweets:
     """The lists of all windows. Owns every key that starts with `top:`."""
 
@@ -119,6 +131,25 @@ class TopTweets:
     async def drop(self) -> None:
         """Keep no list any longer: the next read rebuilds it."""
         await self._scripts.redis.unlink(*(name for window in TopWindow for name in _keys(window)[::2]))
+
+    # What the reconciler reads
+
+    async def listed(self, window: TopWindow, tweet_ids: Sequence[int] | None = None) -> Listed | None:
+        """All that is listed, or of these tweets; None while the list is not kept or is built. Read in steps: what is
+        there all the while is found."""
+        name, lowest = keys.top_tweets(window), popularity.lowest_place(window, ids.now_ms())
+        sentinel: Any = await self._scripts.redis.zrange(name, -1, -1)
+        if not sentinel or sentinel[0].startswith("b:"):
+            return None
+        broken = not sentinel[0].startswith("floor:")
+        floor = float("-inf") if broken else float(sentinel[0].removeprefix("floor:"))
+        if tweet_ids is None:
+            rows = [row async for row in self._scripts.redis.zscan_iter(name, count=TWEETS_PER_SCRIPT)]
+            places = {int(member): place for member, place in rows if member.isdigit()}
+        else:
+            scores: Any = await self._scripts.redis.zmscore(name, [*map(_member, tweet_ids), ""])
+            places = {tweet: place for tweet, place in zip(tweet_ids, scores, strict=False) if place is not None}
+        return Listed(places, floor, lowest, broken)
 
     # What requests read
 

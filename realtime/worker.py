@@ -173,6 +173,8 @@ class Worker:
         for delivery in deliveries:
             event = decode(delivery.fields)
             await HANDLERS[event.name](self._rooms, event)
+        # Copies first: what is told next must not be read from an old one.
+        await self._rooms.cache.flush()
         telemetry.PAIRS_WRITTEN.inc(await self._rooms.fanout.flush())
         await self._rooms.top_tweets.flush()
         await self._rooms.topics.flush()

@@ -23,6 +23,7 @@ async def hide(info: Info, user_id: int, kind: Hiding) -> User:
     if kind is Hiding.BLOCK:
         await context.services.follows.remove(viewer_id, user_id)
         await context.services.follows.remove(user_id, viewer_id)
+        await context.services.cache.drop(viewer_id, user_ids=[viewer_id, user_id])
     return await existing(context, user_id)
 
 

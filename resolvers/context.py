@@ -12,12 +12,14 @@ from datastore.errors import RequestError
 from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.mongo import Mongo
+from datastore.records import Bill
 from datastore.retweets import Retweets
 from datastore.search import Search
 from datastore.session_ends import SessionEnds
 from datastore.sessions import Sessions
 from datastore.tweets import Tweets
 from datastore.users import Users
+from realtime.cache import Cache, CacheBounds
 from realtime.connect import Client
 from realtime.hub import Hub
 from realtime.limits import Budgets, Limits
@@ -40,6 +42,8 @@ class Services:
     likes: Likes
     retweets: Retweets
     blocks: Blocks
+    entries: Entries
+    cache: Cache
     timelines: Timelines
     top_tweets: TopTweets
     hub: Hub
@@ -50,7 +54,7 @@ class Services:
 
     def loaders(self) -> Loaders:
         """A fresh set."""
-        return Loaders(self.users, self.tweets, self.follows, self.likes, self.retweets, self.blocks)
+        return Loaders(self.cache, self.follows, self.likes, self.retweets, self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +69,17 @@ class Options:
     budgets: Budgets
     sweep_seconds: float
     bounds: Bounds
+    cache: CacheBounds
 
 
 def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Options) -> Services:
     """The rooms over open clients: `redis` gives up soon, `live_redis` waits. The hub still has to be run."""
     scripts = Scripts(redis)
-    follows, tweets, retweets = Follows(mongo), Tweets(mongo), Retweets(mongo)
-    timelines = Timelines(scripts, follows, Entries(tweets, retweets), options.bounds)
+    users, follows, tweets, retweets = Users(mongo), Follows(mongo), Tweets(mongo), Retweets(mongo)
+    entries = Entries(tweets, retweets)
+    timelines = Timelines(scripts, follows, entries, options.bounds)
     return Services(
-        users=Users(mongo),
+        users=users,
         sessions=Sessions(mongo, options.refresh_token),
         session_ends=SessionEnds(mongo),
         tweets=tweets,
@@ -81,6 +87,8 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
         likes=Likes(mongo),
         retweets=retweets,
         blocks=Blocks(mongo),
+        entries=entries,
+        cache=Cache(scripts, tweets, users, options.cache),
         timelines=timelines,
         top_tweets=TopTweets(scripts, tweets),
         hub=Hub(live_redis, redis, timelines, follows, options.bounds.presence_ms, options.sweep_seconds),
@@ -95,7 +103,8 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
 class Context:
     """One operation. A socket holds a template of it and copies it for each operation; a live event renews `loaders`.
 
-    `refused` is why the token was not accepted: it fails the operation before anything runs.
+    `refused` is why the token was not accepted: it fails the operation before anything runs. `bill` is what it was
+    charged.
     """
 
     services: Services
@@ -107,6 +116,7 @@ class Context:
     refused: RequestError | None = None
     connection_params: dict[str, Any] | None = None
     loaders: Loaders = field(init=False)
+    bill: Bill | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.loaders = self.services.loaders()

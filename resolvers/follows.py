@@ -22,8 +22,11 @@ async def follow(info: Info, author_id: int) -> User:
     await not_blocked(context, author_id, "userId")
     await context.services.follows.add(viewer_id, author_id, context.now_ms())
     # A block made meanwhile either sees this follow and ends it, or is seen here: none outlives a block.
-    if (await regards_of(context, [author_id]))[0].apart:
+    apart = (await regards_of(context, [author_id]))[0].apart
+    if apart:
         await context.services.follows.remove(viewer_id, author_id)
+    await context.services.cache.drop(viewer_id, user_ids=[viewer_id, author_id])
+    if apart:
         raise blocked("userId")
     return await existing(context, author_id)
 
@@ -36,6 +39,7 @@ async def unfollow(info: Info, author_id: int) -> User:
         raise DomainError(ErrorCode.SELF_ACTION, "You cannot unfollow yourself.", ("input", "userId"))
     await existing(context, author_id)
     await context.services.follows.remove(viewer_id, author_id)
+    await context.services.cache.drop(viewer_id, user_ids=[viewer_id, author_id])
     return await existing(context, author_id)
 
 
@@ -81,4 +85,4 @@ async def people(
 ) -> Page[User]:
     """A page of users from edges of user ids."""
     page = await keyset_page(read, first, after)
-    return joined(page, await context.services.users.get_many([edge.node for edge in page.edges]))
+    return joined(page, await context.loaders.profiles([edge.node for edge in page.edges]))

@@ -1,9 +1,12 @@
 """Guards: who may go on. Each raises or returns; none answers."""
 
 import math
+from dataclasses import replace
+from datetime import timedelta
 
 from datastore.errors import RequestError, bad_input, unauthenticated
-from realtime.limits import Action
+from datastore.records import Bill
+from realtime.limits import Action, Spent
 from resolvers.context import Context
 from resolvers.credentials import bearer
 
@@ -35,9 +38,38 @@ async def authenticate(context: Context, authorization: str | None) -> None:
 
 async def spend(context: Context, action: Action, who: str | None = None) -> None:
     """Count an action against its budget: the viewer's, or that of `who`. Raises RATE_LIMITED with retryAfter."""
-    wait = await context.services.limits.spend(action, who or str(viewer(context)))
-    if wait:
-        seconds = math.ceil(wait)
+    _admitted(await context.services.limits.spend(action, who or str(viewer(context))))
+
+
+async def charge(context: Context, cost: int) -> None:
+    """Take the cost of an operation from its caller's budget, before anything of it runs. Raises RATE_LIMITED."""
+    spent = await context.services.limits.spend(Action.QUERY, _payer(context), cost)
+    _admitted(spent)
+    resets_at = context.now() + timedelta(seconds=spent.full_seconds)
+    context.bill = Bill(spent.limit, cost, spent.remaining, resets_at)
+
+
+def bill(context: Context) -> Bill:
+    """What the operation was charged."""
+    assert context.bill  # noqa: S101  nothing runs before it
+    return context.bill
+
+
+def settle(context: Context, cost: int) -> Bill:
+    """Give back what an operation was charged and did not need; the bill as it stands then."""
+    charged = bill(context)
+    rest = charged.cost - cost
+    context.services.limits.give_back(Action.QUERY, _payer(context), rest)
+    return replace(charged, cost=cost, remaining=min(charged.remaining + rest, charged.limit))
+
+
+def _payer(context: Context) -> str:
+    return str(context.viewer_id) if context.viewer_id is not None else f"ip:{context.client_ip}"
+
+
+def _admitted(spent: Spent) -> None:
+    if spent.wait_seconds:
+        seconds = math.ceil(spent.wait_seconds)
         raise RequestError("RATE_LIMITED", f"Too often. Try again in {seconds} s.", retryAfter=seconds)
 
 

@@ -15,6 +15,7 @@ async def like(info: Info, tweet_id: int) -> Tweet:
     await guards.spend(context, Action.LIKE)
     await open_to(context, tweet_id)
     await context.services.likes.add(viewer_id, tweet_id, context.now_ms())
+    await context.services.cache.drop(viewer_id, [tweet_id])
     return await existing(context, tweet_id)
 
 
@@ -24,6 +25,7 @@ async def unlike(info: Info, tweet_id: int) -> Tweet:
     viewer_id = guards.viewer(context)
     await existing(context, tweet_id)
     await context.services.likes.remove(viewer_id, tweet_id)
+    await context.services.cache.drop(viewer_id, [tweet_id])
     return await existing(context, tweet_id)
 
 

@@ -11,8 +11,8 @@ from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.records import Regard, Tweet, User
 from datastore.retweets import Retweets
-from datastore.tweets import Tweets
-from datastore.users import Users
+from realtime.cache import Cache
+from realtime.copies import Copies
 
 NEUTRAL = Regard(blocks=False, mutes=False, blocked_by=False)
 K = TypeVar("K", bound=Hashable)
@@ -67,19 +67,28 @@ class Loaders:
 
     A tweet of a deleted author is absent, from the moment of the deletion until the purge has deleted it too: `tweets`
     sees to it, and every list of tweets must go through `living`.
+
+    Tweets and people come through the cache. `copies` says which ones may be used: a page that has seen whether its
+    viewer has just changed something says so here.
     """
 
-    def __init__(
-        self, users: Users, tweets: Tweets, follows: Follows, likes: Likes, retweets: Retweets, blocks: Blocks
-    ) -> None:
-        self._users = users
-        self._tweets = tweets
-        self.users: Loader[int, User | None] = Loader(users.get_many)
+    def __init__(self, cache: Cache, follows: Follows, likes: Likes, retweets: Retweets, blocks: Blocks) -> None:
+        self._cache = cache
+        self.copies = Copies.SHARED
+        self.users: Loader[int, User | None] = Loader(self.profiles)
         self.tweets: Loader[int, Tweet | None] = Loader(self._living_tweets)
         self.follows: Loader[tuple[int, int], bool] = Loader(_membership(follows.existing))
         self.likes: Loader[tuple[int, int], bool] = Loader(_membership(likes.existing))
         self.retweets: Loader[tuple[int, int], bool] = Loader(_membership(retweets.existing))
         self.regards: Loader[tuple[int, int], Regard] = Loader(_regards(blocks))
+
+    async def profiles(self, user_ids: Sequence[int]) -> list[User | None]:
+        """In order, None for who is gone. No loader remembers them."""
+        return await self._cache.users(user_ids, self.copies)
+
+    async def bodies(self, tweet_ids: Sequence[int]) -> list[Tweet | None]:
+        """In order, None for what is deleted. Those of deleted authors are among them: the caller asks `living`."""
+        return await self._cache.tweets(tweet_ids, self.copies)
 
     async def living(self, tweets: Collection[Tweet]) -> list[Tweet]:
         """Those whose author is not gone, in order; their authors are ready afterwards. At most one round trip.
@@ -95,12 +104,12 @@ class Loaders:
         """Those of the people who are not gone; they are ready afterwards. At most one round trip."""
         missing = [user_id for user_id in user_ids if not self.users.has(user_id)]
         if missing:
-            for user_id, user in zip(missing, await self._users.get_many(missing), strict=True):
+            for user_id, user in zip(missing, await self.profiles(missing), strict=True):
                 self.users.ready(user_id, user)
         return {user_id for user_id in user_ids if self.users.load(user_id)}
 
     async def _living_tweets(self, tweet_ids: list[int]) -> list[Tweet | None]:
-        found = await self._tweets.get_many(tweet_ids)
+        found = await self.bodies(tweet_ids)
         living = {tweet.id for tweet in await self.living([tweet for tweet in found if tweet])}
         return [tweet if tweet and tweet.id in living else None for tweet in found]
 

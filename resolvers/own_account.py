@@ -21,6 +21,7 @@ async def update_profile(info: Info, display_name: str | None, bio: str | None) 
     shown = rules.display_name(display_name) if display_name is not None else None
     said = rules.bio(bio) if bio is not None else None
     user = await context.services.users.update_profile(viewer_id, shown, said)
+    await context.services.cache.drop(viewer_id, user_ids=[viewer_id])
     if user is None:
         raise _gone()
     return user
@@ -62,6 +63,7 @@ async def delete_account(info: Info, password: str) -> int:
     await _with_password(
         context, password, "password", lambda kept: services.users.delete(viewer_id, kept, context.now())
     )
+    await services.cache.drop(viewer_id, user_ids=[viewer_id])
     await services.sessions.end_all(viewer_id)
     return viewer_id
 

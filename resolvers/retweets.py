@@ -21,6 +21,7 @@ async def retweet(info: Info, tweet_id: int) -> Tweet:
     await guards.spend(context, Action.TWEET)
     tweet = await open_to(context, tweet_id)
     await context.services.retweets.add(viewer_id, tweet, context.now_ms())
+    await context.services.cache.drop(viewer_id, [tweet_id])
     return await existing(context, tweet_id)
 
 
@@ -30,6 +31,7 @@ async def undo(info: Info, tweet_id: int) -> Tweet:
     viewer_id = guards.viewer(context)
     await existing(context, tweet_id)
     await context.services.retweets.remove(viewer_id, tweet_id)
+    await context.services.cache.drop(viewer_id, [tweet_id])
     return await existing(context, tweet_id)
 
 

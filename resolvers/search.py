@@ -57,7 +57,7 @@ async def _authors(context: Context, asked: Query, scope: SearchScope | None) ->
 
 async def _readable(context: Context, tweet_ids: Sequence[int]) -> list[Edge[Tweet]]:
     """Those of the tweets that are not deleted and that the viewer may and wants to see. Two round trips."""
-    found = await context.services.tweets.get_many(tweet_ids) if tweet_ids else []
+    found = await context.loaders.bodies(tweet_ids) if tweet_ids else []
     edges = [Edge(CursorKind.FOUND_TWEETS, (tweet.id,), tweet) for tweet in found if tweet]
     return (await readable_page(context, Page(edges, False, False), muted_too=True)).edges
 
@@ -68,7 +68,7 @@ async def users(info: Info, query: str, first: int | None, after: Key | None) ->
     prefix = terms.of_name_query(query)
     size = guards.page_size(first, PAGE_SIZE)
     page = await keyset_page(lambda count, key: services.search.users(prefix, count, key), size, after)
-    return joined(page, await services.users.get_many([edge.node for edge in page.edges]))
+    return joined(page, await info.context.loaders.profiles([edge.node for edge in page.edges]))
 
 
 async def mentions(tweet: Parent[Tweet], info: Info) -> list[User]:

@@ -66,7 +66,7 @@ async def page(
 
 async def hydrate(context: Context, rows: Sequence[Ranked]) -> dict[int, Tweet]:
     """The tweets of these rows that the viewer may see, by id."""
-    found = await context.services.tweets.get_many([row.tweet_id for row in rows])
+    found = await context.loaders.bodies([row.tweet_id for row in rows])
     shown = await visible(context, [tweet for tweet in found if tweet])
     for tweet in shown:
         context.loaders.tweets.ready(tweet.id, tweet)

@@ -88,6 +88,6 @@ async def tweet_events(info: Info, tweet_ids: Sequence[int]) -> AsyncGenerator[T
 
 async def _seen(context: Context, tweet_ids: Collection[int]) -> list[Tweet]:
     """Those of the tweets that are there and that the viewer may see."""
-    found = await context.services.tweets.get_many(list(tweet_ids))
+    found = await context.loaders.bodies(list(tweet_ids))
     living = await context.loaders.living([tweet for tweet in found if tweet])
     return [tweet for tweet in living if await readable(context, tweet)]

@@ -31,20 +31,24 @@ async def post(info: Info, text: str, in_reply_to: int | None, idempotency_key: 
     author, _ = await asyncio.gather(context.services.users.get(author_id), guards.spend(context, Action.TWEET))
     followers = author.follower_count if author else 0
     answered = await open_to(context, in_reply_to, "inReplyTo") if in_reply_to is not None else None
-    return await context.services.tweets.add(
+    tweet = await context.services.tweets.add(
         author_id, text, context.now_ms(), answered, idempotency_key, author_followers=followers
     )
+    await context.services.cache.drop(author_id, [answered.id] if answered else [], [author_id])
+    return tweet
 
 
 async def delete(info: Info, tweet_id: int) -> int:
     """Delete the viewer's own tweet; gives its id. Raises NOT_FOUND, NOT_ALLOWED."""
     context = info.context
+    viewer_id = guards.viewer(context)
     try:
-        await context.services.tweets.remove(guards.viewer(context), tweet_id)
+        answered_id = await context.services.tweets.remove(viewer_id, tweet_id)
     except DomainError as refusal:
         if refusal.code is ErrorCode.NOT_ALLOWED:
             await existing(context, tweet_id)  # what the viewer may not see is NOT_FOUND
         raise
+    await context.services.cache.drop(viewer_id, [tweet_id, *([answered_id] if answered_id else [])], [viewer_id])
     return tweet_id
 
 
@@ -127,5 +131,5 @@ async def liked_by(user: User, info: Info, first: int | None, after: Key | None)
 
 
 async def _of_ids(context: Context, page: Page[int]) -> Page[Tweet]:
-    tweets = joined(page, await context.services.tweets.get_many([edge.node for edge in page.edges]))
+    tweets = joined(page, await context.loaders.bodies([edge.node for edge in page.edges]))
     return await readable_page(context, tweets, muted_too=False)

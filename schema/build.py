@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 import strawberry
-from graphql import GraphQLError, OperationDefinitionNode
+from graphql import ASTValidationRule, GraphQLError, OperationDefinitionNode
 from strawberry.extensions import (
     AddValidationRules,
     MaxTokensLimiter,
@@ -17,8 +17,9 @@ from strawberry.types import ExecutionContext
 from strawberry.types.graphql import OperationType
 
 from resolvers.context import Context
+from schema.charges import Charged, Plans
 from schema.errors import FieldError, TextTooLong, render
-from schema.limits import CACHED_DOCUMENTS, TOKENS, StaticLimits
+from schema.limits import CACHED_DOCUMENTS, COST, TOKENS, NoIntrospection, StaticLimits
 from schema.mutation import Mutation
 from schema.query import Query
 from schema.subscription import Subscription
@@ -74,8 +75,10 @@ class PerchSchema(strawberry.Schema):
         return await super().stream(*args, context_value=context_value.for_operation(), **kwargs)
 
 
-def build() -> PerchSchema:
-    """The schema. One per process."""
+def build(cost_limit: int = COST, introspection: bool = True) -> PerchSchema:
+    """The schema. One per process. No operation may cost more than the limit."""
+    plans = Plans(cost_limit)
+    rules: list[type[ASTValidationRule]] = [StaticLimits] if introspection else [StaticLimits, NoIntrospection]
     return PerchSchema(
         Query,
         Mutation,
@@ -84,10 +87,11 @@ def build() -> PerchSchema:
         extensions=[
             Refusal,
             lambda: MaxTokensLimiter(TOKENS),
-            lambda: AddValidationRules([StaticLimits]),
+            lambda: AddValidationRules(rules),
             lambda: Parsed(CACHED_DOCUMENTS),
             lambda: ValidationCache(CACHED_DOCUMENTS),
             OneOperation,
+            lambda: Charged(plans),
         ],
         config=StrawberryConfig(disable_field_suggestions=True),
     )

@@ -11,16 +11,29 @@ from graphql import (
     ValidationRule,
 )
 
+from datastore.errors import forbidden
+
 # Deeper than any page of a client; introspection does not count.
 DEPTH = 10
 # Enough for a screen; a thousand of them would be one request's way around a budget.
 ALIASES = 15
 TOKENS = 1000
+# Objects in an answer: a hundred tweets with ten replies each and their authors.
+COST = 5000
 # Documents whose parse and validation are remembered.
 CACHED_DOCUMENTS = 500
 BODY_BYTES = 64 * 1024
 SUBSCRIPTIONS_PER_SOCKET = 10
 INIT_WAIT_SECONDS = 5
+
+
+class NoIntrospection(ValidationRule):
+    """Refuses what asks about the schema itself; `__typename` asks about an answer and is welcome."""
+
+    def enter_field(self, node: FieldNode, *_: object) -> None:
+        if node.name.value in ("__schema", "__type"):
+            refused = forbidden("Introspection is off here.")
+            self.report_error(GraphQLError(refused.message, node, original_error=refused))
 
 
 class StaticLimits(ValidationRule):

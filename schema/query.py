@@ -1,6 +1,7 @@
 """Queries: the fields one can ask for."""
 
 import asyncio
+from datetime import datetime
 from typing import Annotated
 
 import strawberry
@@ -8,7 +9,7 @@ from strawberry import UNSET
 
 from datastore.errors import bad_input
 from datastore.records import CursorKind
-from resolvers import accounts, search, timelines, top_tweets, tweets
+from resolvers import accounts, guards, search, timelines, top_tweets, tweets
 from resolvers.context import Info
 from schema import cursors, globalid
 from schema.enums import SearchScope, TopWindow
@@ -27,6 +28,14 @@ async def _node(info: Info, global_id: str) -> object | None:
     if type_name == "Tweet":
         return await tweets.by_id(info, id_)
     raise bad_input("This is not an id of Perch.")
+
+
+@strawberry.type(description="What the caller may ask for, counted in objects of answers.")
+class RateLimit:
+    limit: int = strawberry.field(description="What may be asked at once, refilled over an hour.")
+    cost: int = strawberry.field(description="What this operation was charged; extensions.cost has what it needed.")
+    remaining: int = strawberry.field(description="What is left.")
+    resets_at: datetime = strawberry.field(name="resetAt", description="When nothing will be missing any more.")
 
 
 @strawberry.type(description="What can be asked.")
@@ -110,3 +119,7 @@ class Query:
     ) -> TopTweetConnection:
         key = cursors.decode(CursorKind.TOP_TWEETS, after)
         return await top_tweets.top(info, first, key, window or TopWindow.DAY)
+
+    @strawberry.field(description="How the budget of the caller stands: of the account, or without one of the address.")
+    def rate_limit(self, info: Info) -> RateLimit:
+        return guards.bill(info.context)

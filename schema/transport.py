@@ -23,6 +23,7 @@ from resolvers import guards
 from resolvers.context import Context, Services
 from schema import graphiql, limits
 from schema.build import PerchSchema
+from schema.negotiation import Draft, settled
 from schema.sockets import Sockets
 
 # Close codes of graphql-transport-ws. 4403 and not 4401 for a bad or expired token: clients retry it with a new one.
@@ -206,6 +207,13 @@ class Endpoint(GraphQL[Context, None]):
         except RequestError as error:
             raise ConnectionRejectionError from error
         return await super().on_ws_connect(context)
+
+    async def get_sub_response(self, request: Request) -> Draft:
+        return Draft(request.headers.get("accept", ""))
+
+    def create_response(self, response_data: Any, sub_response: Response) -> Response:
+        body, status = settled(response_data, sub_response.media_type)
+        return Response(self.encode_json(body), status, media_type=sub_response.media_type)
 
     async def render_graphql_ide(self, request: Request) -> Response:
         return graphiql.page(self._ide) if self._ide else refusal(404, "Not found")

@@ -94,10 +94,12 @@ class User(Node):
         info: Info,
         first: First = 20,
         after: After = UNSET,
-        filter: Annotated[UserTweetFilter, strawberry.argument(description="Which of them.")] = UserTweetFilter.TWEETS,
+        filter: Annotated[
+            UserTweetFilter | None, strawberry.argument(description="Which of them. Null is the default.")
+        ] = UserTweetFilter.TWEETS,
     ) -> TweetConnection:
         key = cursors.decode(CursorKind.USER_TWEETS, after)
-        return await tweets.of_user(parent, info, first, key, filter)
+        return await tweets.of_user(parent, info, first, key, filter or UserTweetFilter.TWEETS)
 
     @strawberry.field(description="What they like, newest like first.")
     async def likes(

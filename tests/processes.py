@@ -8,14 +8,18 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 import app
 from datastore.settings import Settings
 from tests.perch import PATIENCE_SECONDS, Perch, free_port
 
 ROOT = Path(__file__).parent.parent
+# A process imports everything and looks at every index: two of them took 17 s on two cores with a load of 15.
+START_SECONDS = 3 * PATIENCE_SECONDS
 
 
 class Cluster:
@@ -47,27 +51,33 @@ class Cluster:
         self.started.append(await other.start("serve"))
         return other
 
-    async def start(self, command: str) -> Process:
+    async def start(self, command: str, *more: str) -> Process:
         """`python -m app COMMAND`; its output goes to a file of its own."""
         with (self.folder / f"{command}.{len(self.started)}.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "app", command, cwd=ROOT, env=self._env, stdout=log, stderr=log
+                sys.executable, "-m", "app", command, *more, cwd=ROOT, env=self._env, stdout=log, stderr=log
             )
         self.started.append(process)
         return process
+
+    def settings(self, **more: Any) -> Settings:
+        """Those of the processes, as far as clients of the same stores need them."""
+        return Settings(
+            mongo_url=self._env["MONGO_URL"],
+            redis_url=self._env["REDIS_URL"],
+            mongo_database=self._env["MONGO_DATABASE"],
+            secret_key=SecretStr(self._env["SECRET_KEY"]),
+            **more,
+        )
 
     @asynccontextmanager
     async def perch(self) -> AsyncIterator[Perch]:
         """The front door, once the server is ready."""
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE_SECONDS) as http:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(START_SECONDS):
                 while not await _ready(http):
                     await asyncio.sleep(0.05)
-            settings = Settings(
-                mongo_url=self._env["MONGO_URL"],
-                redis_url=self._env["REDIS_URL"],
-                mongo_database=self._env["MONGO_DATABASE"],
-            )
+            settings = self.settings()
             async with app.clients(settings) as clients:
                 yield Perch(str(http.base_url), settings, clients.mongo, clients.redis, http)
 

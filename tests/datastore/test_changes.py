@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from datastore.mongo import Mongo
 from datastore.purges import Purges
 from datastore.tweets import Tweets, new_doc
 from datastore.users import Users
+from tests.datastore.importing import load, write
 
 NOW_MS = 1_780_000_000_000
 PATIENCE_SECONDS = 10
@@ -72,12 +74,15 @@ async def test_writes_are_events_in_the_order_of_their_commits(mongo: Mongo, cha
         Event(EventName.TWEET_POSTED, ann, first.id),
         Event(EventName.USER_FOLLOWED, ann, ANN, BOB),
         Event(EventName.TWEET_POSTED, bob, second.id),
+        Event(EventName.TWEET_CHANGED, ann, first.id),
         Event(EventName.TWEET_DELETED, ann, first.id),
         Event(EventName.USER_UNFOLLOWED, ann, ANN, BOB),
     ]
 
 
-async def test_counters_and_what_changes_nothing_raise_no_events(mongo: Mongo, changes: Changes) -> None:
+async def test_each_change_of_what_is_shown_is_one_event_and_what_changes_nothing_is_none(
+    mongo: Mongo, changes: Changes
+) -> None:
     tweets, follows, likes, users = Tweets(mongo), Follows(mongo), Likes(mongo), Users(mongo)
     account = await users.add("ann", "ann@perch.example", "a hash", "Ann", NOW_MS)
     tweet = await tweets.add(account.user.id, "one", NOW_MS, idempotency_key="k")
@@ -90,16 +95,36 @@ async def test_counters_and_what_changes_nothing_raise_no_events(mongo: Mongo, c
     await follows.remove(ANN, BOB)
     await mongo.users.update_one({"_id": account.user.id}, {"$inc": {"followers": 1}})
     await users.set_password(account.user.id, "another")
-    names = [event.name for event in await events(changes, await leased(changes, "a"))]
-    assert names == [
-        EventName.TWEET_POSTED,
-        EventName.USER_FOLLOWED,
-        EventName.TWEET_LIKED,
-        EventName.TWEET_UNLIKED,
-    ]
+    await users.update_profile(account.user.id, None, "a bio")
+    await users.update_profile(account.user.id, None, "a bio")
+    await users.switch(account.user.id, True, 1)
+    found = await events(changes, await leased(changes, "a"))
+    assert [event.name for event in found] == [
+        EventName.TWEET_POSTED, EventName.USER_CHANGED, EventName.USER_FOLLOWED, EventName.USER_CHANGED,
+        EventName.TWEET_LIKED, EventName.TWEET_CHANGED, EventName.TWEET_UNLIKED, EventName.TWEET_CHANGED,
+        EventName.USER_CHANGED, EventName.USER_CHANGED, EventName.USER_CHANGED,
+    ]  # fmt: skip
+    ann = Event(EventName.USER_CHANGED, ids.spread(account.user.id, 1024), account.user.id)
+    changed = Event(EventName.TWEET_CHANGED, ids.bucket(tweet.id), tweet.id)
+    assert {event for event in found if "Changed" in event.name} == {ann, changed}
 
 
-async def test_only_a_counter_that_moves_a_place_is_an_event(mongo: Mongo, changes: Changes) -> None:
+async def test_a_mention_that_is_taken_away_is_a_change_of_the_tweet(mongo: Mongo, changes: Changes) -> None:
+    users, tweets = Users(mongo), Tweets(mongo)
+    names = ("ann", "bob", "cid")
+    ann, bob, cid = [(await users.add(name, f"{name}@perch.example", "a hash", name, NOW_MS)).user.id for name in names]
+    tweet = await tweets.add(5, "@ann @bob @cid", NOW_MS)
+    lease = await leased(changes, "a")
+    for gone in (bob, ann, cid):
+        await Purges(mongo).cut_edges(gone)
+    assert (await tweets.get(tweet.id)).mention_ids == ()  # type: ignore[union-attr]
+    found = [event for event in await events(changes, lease) if event.name is EventName.TWEET_CHANGED]
+    assert found == [Event(EventName.TWEET_CHANGED, ids.bucket(tweet.id), tweet.id)] * 3
+
+
+async def test_a_counter_that_moves_a_place_is_another_event_than_one_that_moves_none(
+    mongo: Mongo, changes: Changes
+) -> None:
     likes = Likes(mongo)
     tweet = await Tweets(mongo).add(ANN, "one", NOW_MS)
     for user in (ANN, 1, 2, 3, 4, 5, 6):  # her own counts for nothing, and four are too few
@@ -110,11 +135,13 @@ async def test_only_a_counter_that_moves_a_place_is_an_event(mongo: Mongo, chang
     await Tweets(mongo).remove(ANN, tweet.id)
     bucket = ids.bucket(tweet.id)
     found = [event for event in await events(changes, await leased(changes, "a")) if "iked" not in event.name]
-    liked = [Event(EventName.TWEET_RANKED, bucket, tweet.id)] * 2
+    unranked, ranked = (Event(name, bucket, tweet.id) for name in (EventName.TWEET_CHANGED, EventName.TWEET_RANKED))
     assert found == [
         Event(EventName.TWEET_POSTED, bucket, tweet.id),
-        *liked,
-        *liked,
+        *[unranked] * 5,
+        *[ranked] * 2,
+        unranked,  # her own: no place moves
+        *[ranked] * 2,
         Event(EventName.TWEET_DELETED, bucket, tweet.id),
     ]
 
@@ -129,7 +156,9 @@ async def test_likes_name_both_ends_in_the_tweets_bucket_and_imported_ones_are_n
     bucket = ids.bucket(tweet.id)
     assert (await events(changes, await leased(changes, "a")))[1:] == [
         Event(EventName.TWEET_LIKED, bucket, tweet.id, BOB),
+        Event(EventName.TWEET_CHANGED, bucket, tweet.id),
         Event(EventName.TWEET_UNLIKED, bucket, tweet.id, BOB),
+        Event(EventName.TWEET_CHANGED, bucket, tweet.id),
     ]
 
 
@@ -147,6 +176,20 @@ async def test_imported_documents_are_passed_over_but_their_end_is_seen(mongo: M
     ]
 
 
+async def test_an_import_raises_no_event_for_the_counters_that_it_moves(
+    mongo: Mongo, changes: Changes, tmp_path: Path
+) -> None:
+    lease = await leased(changes, "a")
+    await load(mongo, follows=write(tmp_path / "f.csv", "follower,followee", [("ann", "bob"), ("cid", "bob")]))
+    rows = [("ann", "one", "1", ""), ("bob", "two", "2", "1"), ("cid", "three", "3", "1")]
+    await load(mongo, tweets=write(tmp_path / "t.csv", "author,text,id,in_reply_to", rows))
+    await load(mongo, tweets=write(tmp_path / "u.csv", "author,text,id,in_reply_to", [("ann", "four", "4", "1")]))
+    bob = await Users(mongo).by_username("bob")
+    assert bob
+    assert (bob.follower_count, bob.tweet_count) == (2, 1)
+    assert await events(changes, lease) == []
+
+
 async def test_a_deleted_account_is_one_event_and_its_purge_none_of_its_own(mongo: Mongo, changes: Changes) -> None:
     users, purges, now = Users(mongo), Purges(mongo), datetime.now(UTC)
     ann = (await users.add("ann", "ann@perch.example", "a hash", "Ann", NOW_MS)).user.id
@@ -162,7 +205,7 @@ async def test_a_deleted_account_is_one_event_and_its_purge_none_of_its_own(mong
     await purges.once_more(purge, now)
     await purges.finish(purge)
     bucket = ids.spread(ann, 1024)
-    assert (await events(changes, await leased(changes, "a")))[2:] == [
+    assert (await events(changes, await leased(changes, "a")))[4:] == [
         Event(EventName.USER_DELETED, bucket, ann),
         Event(EventName.TWEET_DELETED, bucket, tweet.id),
         Event(EventName.USER_UNFOLLOWED, bucket, ann, BOB),

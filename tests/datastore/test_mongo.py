@@ -79,6 +79,8 @@ async def ask_everything(mongo: Mongo, people: list[int]) -> None:
         await entries.newest(people, 101, before)
         await entries.newest(people[:1], 101, before, above=ids.new(NOW_MS + 5, ann))
         await entries.newest(people[:200], 3, before)
+        await entries.newest_among(people[:40], people[:20], 101, before)
+        await entries.newest_among(people[:10], people[:10], 3, before)
         await retweets.of_tweet(tweet.id, 21, before)
         await retweets.of_user(bob, 21, before)
 
@@ -141,6 +143,8 @@ async def profile(mongo_url: str) -> list[Doc]:
     try:
         await mongo.ensure_indexes()
         people = await fill(mongo)
+        # By default it forgets what was first.
+        await mongo.db.create_collection("system.profile", capped=True, size=64 * 2**20)
         await mongo.db.command("profile", 2)
         await ask_everything(mongo, people)
         await mongo.db.command("profile", 0)
@@ -207,6 +211,14 @@ async def test_followees_are_read_from_the_index_alone(profile: list[Doc]) -> No
     (found,) = (e for e in profile if e["op"] == "query" and e["command"].get("projection") == {"_id.a": 1, "at": 1})
     assert found["nreturned"] > 100
     assert found["docsExamined"] == 0
+
+
+async def test_entry_ids_are_read_from_the_index_alone(profile: list[Doc]) -> None:
+    newest = {"sort": {"_id": -1}, "projection": {"_id": 1}}
+    asked = [e for e in profile if e["op"] == "query" and newest.items() <= e["command"].items()]
+    # The profiler shortens longer queries; of people, of one, of 200, of ten with and without the rules.
+    assert len(asked) > 20
+    assert [shape(entry) for entry in asked if entry["docsExamined"]] == []
 
 
 async def test_indexes_are_made_once(mongo: Mongo) -> None:

@@ -6,8 +6,11 @@ from datetime import UTC, datetime
 from redis.asyncio import Redis
 
 from datastore import ids
-from datastore.tweets import new_doc
+from datastore.records import Tweet
+from datastore.retweets import Retweets
+from datastore.tweets import Tweets, new_doc
 from realtime import keys
+from realtime.scripts import unlink_matching
 from schema import globalid
 from tests.perch import Perch, Person
 
@@ -47,6 +50,8 @@ async def test_paging_goes_past_what_redis_keeps_to_the_very_first_tweet(perch: 
     await perch.settle()
     assert await walk(reader, 97) == texts[::-1]
     assert await perch.redis.zcard(keys.timeline(globalid.of_type(reader.id, "User"))) == 201
+    # What MongoDB gave below the floor is in the cache for whoever reads it next.
+    assert await perch.redis.exists(*map(keys.tweet_copy, await newest_ids(perch, ann, 300))) == 300
 
 
 async def test_a_timeline_is_trimmed_and_its_pages_stay_whole(perch: Perch) -> None:
@@ -126,21 +131,73 @@ async def test_a_page_of_filtered_entries_goes_on_until_there_is_something_to_sh
     assert await walk(reader, 3) == expected[::-1]
 
 
+async def flood(perch: Perch, author: Person, question: Tweet, count: int) -> None:
+    """Replies to a tweet, newer than what `plant` plants; they raise no events."""
+    author_id = globalid.of_type(author.id, "User")
+    start = int(datetime.now(UTC).timestamp() * 1000) - 60 * 60_000
+    docs = [
+        new_doc(ids.new(start + number * 1000, author_id), author_id, f"hidden {number}", question) | {"imported": True}
+        for number in range(count)
+    ]
+    await perch.mongo.tweets.insert_many(docs)
+
+
+async def test_who_returns_after_a_week_to_a_flood_of_replies_finds_no_empty_page(perch: Perch) -> None:
+    reader, ann, bob, carol, stranger = await perch.persons(5)
+    expected = [*await plant(perch, bob, 30), *await plant(perch, ann, 30, minutes_ago=9_000)][::-1]
+    for author in (ann, bob, carol):
+        await reader.follow(author)
+    question = await Tweets(perch.mongo).get(globalid.of_type((await stranger.post("question"))["id"], "Tweet"))
+    assert question
+    await flood(perch, ann, question, 2_500)
+    # A followed person's tweets, passed on by another: the reader has them already.
+    known = [await Tweets(perch.mongo).get(tweet_id) for tweet_id in await newest_ids(perch, bob, 30)]
+    for tweet in known:
+        assert tweet
+        await Retweets(perch.mongo).add(globalid.of_type(ann.id, "User"), tweet, ids.now_ms())
+    await plant(perch, carol, 2_500, minutes_ago=60)
+    await reader.verb("muteUser", {"userId": carol.id})
+    await perch.settle()
+    # What a week without a read leaves: nothing.
+    await perch.redis.unlink(keys.timeline(globalid.of_type(reader.id, "User")))
+    before = await calls(perch, "zrem")
+    pages = await asyncio.gather(*(reader.texts(20) for _ in range(20)))
+    assert await calls(perch, "zrem") - before == 1
+    assert pages == [expected[:20]] * 20
+    assert await walk(reader, 20) == expected
+    # The rules are asked at each read: who now follows the stranger too has the whole thread.
+    await reader.follow(stranger)
+    assert (await reader.texts(5)) == ["question", *(f"hidden {number}" for number in range(2_499, 2_495, -1))]
+
+
+async def newest_ids(perch: Perch, author: Person, count: int) -> list[int]:
+    return await Tweets(perch.mongo).newest([globalid.of_type(author.id, "User")], {"$gt": 0}, count)
+
+
 async def test_a_page_costs_the_same_number_of_commands_for_5_and_100_edges(perch: Perch) -> None:
     reader, ann = await perch.persons(2)
     await plant(perch, ann, 150)
     await reader.follow(ann)
     await perch.settle()
-    await reader.home()
-    costs = []
+    await reader.home(100)
+    # As if they had just changed something: the copies of the process, which would not live as long, are left alone.
+    await perch.redis.set(keys.wrote(globalid.of_type(reader.id, "User")), "", ex=60)
+    costs = [await cost(perch, reader, first) for first in (5, 100)]
+    # MongoDB: session, own tweets, own retweets, top users, follows, blocks, likes. No tweets, no people.
+    # Redis: five scripts, with the commands in them: own live position, that of top users, the page, tweets, authors.
+    assert costs == [(7, 19), (7, 19)]
+    # Without copies MongoDB is asked for the tweets and for the authors.
     for first in (5, 100):
-        before = await served(perch)
-        assert len((await reader.home(first))["edges"]) == first
-        after = await served(perch)
-        costs.append((after[0] - before[0], after[1] - before[1]))
-    # MongoDB: session, own tweets, own retweets, top users, tweets, follows, blocks, authors, likes.
-    # Redis: three scripts, with the commands in them: own live position, that of top users, the page.
-    assert costs == [(9, 13), (9, 13)]
+        await unlink_matching(perch.redis, keys.COPIES)
+        assert (await cost(perch, reader, first))[0] == 9
+
+
+async def cost(perch: Perch, reader: Person, first: int) -> tuple[int, int]:
+    """What a page costs MongoDB and Redis."""
+    before = await served(perch)
+    assert len((await reader.home(first))["edges"]) == first
+    after = await served(perch)
+    return after[0] - before[0], after[1] - before[1]
 
 
 async def served(perch: Perch) -> tuple[int, int]:

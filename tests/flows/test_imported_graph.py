@@ -1,6 +1,7 @@
 """An imported follow graph works like one that grew: its authors' tweets reach every timeline that is read."""
 
 import random
+from argparse import Namespace
 from pathlib import Path
 
 import app
@@ -8,6 +9,7 @@ from datastore import ids, importer
 from datastore.records import User
 from realtime import keys
 from realtime.pipeline import open_rooms
+from schema import globalid
 from tests.perch import Perch
 
 FOLLOWERS = 600
@@ -57,3 +59,14 @@ async def test_imported_authors_above_the_threshold_become_top_users(perch: Perc
             page = await rooms.timelines.page(reader, 5)
             assert page.entry_ids[0] == tweet.id
             assert author.id in page.pulled
+
+
+async def test_what_an_import_counts_shows_when_it_ends_whatever_was_cached(perch: Perch, tmp_path: Path) -> None:
+    ann, bob = await perch.persons(2)
+    path = tmp_path / "follows.csv"
+    path.write_text(f"follower,followee\n{bob.username},{ann.username}\n")
+    query = "query ($id: ID!) { node(id: $id) { ... on User { followerCount } } }"
+    assert (await perch.ask(query, id=ann.id)).data["node"] == {"followerCount": 0}
+    assert await perch.redis.exists(keys.user_copy(globalid.of_type(ann.id, "User")))
+    await app.import_(perch.settings, Namespace(users=None, follows=path, tweets=None, on_error="stop"))
+    assert (await perch.ask(query, id=ann.id)).data["node"] == {"followerCount": 1}

@@ -41,7 +41,7 @@ def _any_next(self: Chain, previous: str, event: Numbered) -> None:
     self.wake.set()
 
 
-async def _push_and_look_no_more(rooms: Rooms, author_id: int, entry_id: int) -> None:
+async def _push_and_look_no_more(rooms: Rooms, author_id: int, entry_id: int, _: int) -> None:
     roads = await rooms.users.roads(author_id)
     if roads is None:
         return

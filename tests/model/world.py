@@ -18,6 +18,8 @@ from datastore.mongo import Mongo
 from datastore.settings import Settings
 from datastore.users import new_doc
 from realtime import fanout, keys, reader, scripts, top_users
+from realtime.cache import Cache
+from realtime.copies import Copies
 from realtime.handlers import Rooms
 from realtime.pipeline import open_rooms
 from realtime.scripts import Scripts
@@ -160,6 +162,15 @@ class World:
         return cast(Info, SimpleNamespace(context=asked, _raw_info=raw))
 
 
+async def _from_truth(_: Cache, kind: Any, record_ids: Sequence[int], __: Copies) -> list[Any]:
+    found: list[Any] = await kind.truth(record_ids)
+    return found
+
+
+async def _nothing_to_drop(*_: Any) -> None:
+    return None
+
+
 @contextmanager
 def small(size: Size, clock: Clock, lua: LuaFolder, patches: Sequence[Patch] = ()) -> Iterator[None]:
     """Chunks of one or two instead of hundreds, the run's own clock, and the patches of an ablation."""
@@ -173,6 +184,9 @@ def small(size: Size, clock: Clock, lua: LuaFolder, patches: Sequence[Patch] = (
         (ids, "now_ms", clock.now_ms),
         # Nobody logs in, and opening the rooms would hash a password.
         (context, "Credentials", lambda *_: None),
+        # Copies of tweets and people have clocks of their own and tests of their own: here all is read from its truth.
+        (Cache, "_get", _from_truth),
+        (Cache, "drop", _nothing_to_drop),
     ]
     with ExitStack() as stack:
         for target, name, value in [*chunks, *patches]:

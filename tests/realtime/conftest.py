@@ -45,8 +45,9 @@ class House:
         return await self.tweets.add(author_id, "text", at_ms or ids.now_ms())
 
     def people(self, count: int) -> list[int]:
-        """Ids of people nobody has to know more about."""
-        return [ids.new(ids.now_ms()) for _ in range(count)]
+        """Ids of people nobody has to know more about, each a millisecond later: within one, two may be the same."""
+        now_ms = ids.now_ms()
+        return [ids.new(now_ms + n) for n in range(count)]
 
 
 @pytest.fixture

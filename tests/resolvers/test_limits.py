@@ -18,7 +18,7 @@ SIGN_UP = "mutation ($input: SignUpInput!) { signUp(input: $input) { tokens { ac
 LOG_IN = 'logIn(input: {usernameOrEmail: "%s", password: "wrong horse 7"}) { errors { code } }'
 HERE = "127.0.0.1"
 # What the settings say when nobody says otherwise.
-BUDGETS = budgets(tweets=300, follows=400, likes=1000, sign_ups=5, log_ins=25)
+BUDGETS = budgets(tweets=300, follows=400, likes=1000, sign_ups=5, log_ins=25, cost=500_000)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ async def test_taking_back_and_reading_are_never_refused(perch: Perch, strict: P
     tweet = await bob.post("hello")
     await ann.follow(bob)
     await ann.like(tweet["id"])
-    for action in Action:
+    for action in set(Action) - {Action.QUERY}:
         await exhaust(perch, action, str(globalid.of_type(ann.id, "User")))
     reader = Person(strict, ann.username, ann.id, ann.token, ann.refresh_token, ann.password)
     await reader.unfollow(bob)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from datastore.records import Tweet
-from datastore.tweets import Tweets
+from realtime.cache import Cache
+from realtime.copies import Copies
 from schema import globalid
 from tests.perch import Perch, Person
 
@@ -90,13 +91,13 @@ async def test_nodes_of_one_kind_are_one_read_however_many(
     # The worker in this process reads tweets too.
     await perch.settle()
     reads: list[int] = []
-    get_many = Tweets.get_many
+    look_up = Cache.tweets
 
-    async def counted(self: Tweets, tweet_ids: Sequence[int]) -> list[Tweet | None]:
+    async def counted(self: Cache, tweet_ids: Sequence[int], use: Copies) -> list[Tweet | None]:
         reads.append(len(tweet_ids))
-        return await get_many(self, tweet_ids)
+        return await look_up(self, tweet_ids, use)
 
-    monkeypatch.setattr(Tweets, "get_many", counted)
+    monkeypatch.setattr(Cache, "tweets", counted)
     assert len((await perch.ask(NODES, ids=[*tweets, *tweets])).data["nodes"]) == 40
     assert reads == [20]
 

@@ -1,0 +1,61 @@
+"""Charges: each operation is priced and charged before anything of it runs, and given back what it did not need."""
+
+from typing import Any
+
+from graphql import DocumentNode, get_operation_ast
+from strawberry.extensions import SchemaExtension
+from strawberry.types import ExecutionContext
+from strawberry.types.graphql import OperationType
+
+from datastore.errors import too_costly
+from resolvers import guards
+from schema.cost import Plan, objects, plan
+from schema.limits import CACHED_DOCUMENTS
+
+
+class Plans:
+    """The plans of the documents asked lately, and what an operation may cost at most."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        # The document is kept with its plans: the key is its identity, as the parser's cache gives it again.
+        self._plans: dict[tuple[int, str | None], tuple[DocumentNode, Plan]] = {}
+
+    def of(self, execution: ExecutionContext) -> Plan:
+        """The plan of the operation that is about to run."""
+        document, name = execution.graphql_document, execution.operation_name
+        assert document  # noqa: S101  it has been validated
+        found = self._plans.get((id(document), name))
+        if found is None:
+            operation = get_operation_ast(document, name)
+            assert operation  # noqa: S101  likewise
+            found = document, plan(execution.schema._schema, document, operation)
+            if len(self._plans) >= CACHED_DOCUMENTS:
+                self._plans.clear()
+            self._plans[id(document), name] = found
+        return found[1]
+
+
+class Charged(SchemaExtension):
+    """Refuses an operation that costs too much, charges the others before anything of them runs, and gives back what
+    the answer did not need. A subscription is charged once, for an event."""
+
+    def __init__(self, plans: Plans) -> None:
+        self._plans = plans
+        self._results: dict[str, Any] = {}
+
+    async def on_execute(self) -> Any:
+        execution, limit = self.execution_context, self._plans.limit
+        plan, variables = self._plans.of(execution), execution.variables or {}
+        cost = plan.cost(variables)
+        if cost > limit:
+            raise too_costly(cost, limit, plan.heaviest(variables))
+        await guards.charge(execution.context, cost)
+        yield
+        if cost and execution.operation_type is not OperationType.SUBSCRIPTION:
+            needed = plan.surcharge + objects(getattr(execution.result, "data", None))
+            bill = guards.settle(execution.context, min(cost, needed))
+            self._results = {"cost": {"requested": cost, "actual": bill.cost, "remaining": bill.remaining}}
+
+    def get_results(self) -> dict[str, Any]:
+        return self._results
