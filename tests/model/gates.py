@@ -67,6 +67,10 @@ class _Cursor:
         self._read = partial(self._read, limit=count)
         return self
 
+    def hint(self, index: Any) -> "_Cursor":
+        self._read = partial(self._read, hint=index)
+        return self
+
     async def to_list(self, _length: int | None = None) -> list[Any]:
         await self._gate(self._label)
         return self._read()

@@ -167,7 +167,7 @@ async def _from_truth(_: Cache, kind: Any, record_ids: Sequence[int], __: Copies
     return found
 
 
-async def _nothing_to_drop(*_: Any) -> None:
+async def _nothing_to_drop(*_: Any, **__: Any) -> None:
     return None
 
 
