@@ -1,6 +1,7 @@
 """Schedules: choices drawn from a seed, carried out, replayed, and shrunk to the few that are needed to fail."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from random import Random
@@ -8,7 +9,7 @@ from traceback import format_exception
 
 from tests.model.client import CounterexampleError
 from tests.model.run import PROLIFIC, Choice, Run
-from tests.model.world import FIRST_MS, PEOPLE, RUN_MS, Clock, Ground, LuaFolder, Patch, size_of, small
+from tests.model.world import FIRST_MS, PEOPLE, RUN_MS, Clock, Ground, LuaFolder, Patch, Size, size_of, small
 
 # How often each verb is chosen where a command could go on instead, by what a run is about. In `all`, each run leaves
 # some out and doubles others (swarm testing: what is rare with all the rest around it becomes common).
@@ -221,17 +222,27 @@ def play(ground: Ground, seed: int, choices: Sequence[Choice] | None = None, wit
     return ground.loop.run_until_complete(_play(ground, seed, choices, without))
 
 
-async def _play(ground: Ground, seed: int, choices: Sequence[Choice] | None, without: Ablation) -> Outcome:
-    rng, outcome = Random(seed), Outcome(seed, [])
+@asynccontextmanager
+async def opened(ground: Ground, size: Size, theme: str, without: Ablation) -> AsyncIterator[Run]:
+    """A world in which nothing has happened yet."""
     ground.runs += 1
     clock = Clock(FIRST_MS + ground.runs * RUN_MS)
-    theme, size = rng.choice(list(THEMES)), size_of(rng)
-    if theme == "roads":
-        size = replace(size, threshold=rng.choice([1, 1, 2]))
     lua = LuaFolder(without.lua)
     lua.load(ground.line)
     with small(size, clock, lua, without.python):
         run = Run(ground, size, clock, theme)
+        try:
+            yield run
+        finally:
+            await run.end()
+
+
+async def _play(ground: Ground, seed: int, choices: Sequence[Choice] | None, without: Ablation) -> Outcome:
+    rng, outcome = Random(seed), Outcome(seed, [])
+    theme, size = rng.choice(list(THEMES)), size_of(rng)
+    if theme == "roads":
+        size = replace(size, threshold=rng.choice([1, 1, 2]))
+    async with opened(ground, size, theme, without) as run:
         await run.plant(rng)
         try:
             for choice in choices if choices is not None else Chooser(rng, run):
@@ -244,7 +255,6 @@ async def _play(ground: Ground, seed: int, choices: Sequence[Choice] | None, wit
             if not isinstance(error, CounterexampleError):
                 run.scheduler.log.append("".join(format_exception(error)))
         outcome.steps, outcome.log = run.scheduler.steps, [f"{theme}, {size}", *run.scheduler.log]
-        await run.end()
     return outcome
 
 

@@ -62,7 +62,9 @@ class Collection:
         found: list[Doc] = self._wire.command(command)["cursor"]["firstBatch"]
         return found
 
-    def find(self, query: Doc, fields: Doc | None = None, sort: Any = None, limit: int = 0, hint: Any = None) -> list[Doc]:
+    def find(
+        self, query: Doc, fields: Doc | None = None, sort: Any = None, limit: int = 0, hint: Any = None
+    ) -> list[Doc]:
         """All that match, up to a thousand."""
         by = {"sort": dict([(sort[0], sort[1])] if isinstance(sort[0], str) else sort[0])} if sort else {}
         by |= {"hint": hint if isinstance(hint, str) else dict(hint)} if hint else {}
