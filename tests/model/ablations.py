@@ -149,7 +149,9 @@ ABLATIONS = [
             ),
         ),
     ),
-    Ablation("a build claims before it reads", theme="builds", python=((Timelines, "_build", _read_before_claim),)),
+    Ablation(
+        "a build claims before it reads", theme="builds", seed=107, python=((Timelines, "_build", _read_before_claim),)
+    ),
     Ablation(
         "a set accepts pushes while it is built",
         theme="builds",
@@ -158,11 +160,13 @@ ABLATIONS = [
     Ablation(
         "nothing is served while it is built",
         theme="builds",
+        seed=4,
         lua=(("page", "if name ~= 'floor' then return { 'building' } end", ""),),
     ),
     Ablation(
         "a trim raises the floor",
         theme="builds",
+        seed=22,
         lua=(
             ("common", "redis.call('ZREMRANGEBYRANK', tl, 0, extra)", "redis.call('ZREMRANGEBYRANK', tl, 1, extra)"),
             ("common", "redis.call('ZADD', tl, cut[2], name)", ""),
@@ -171,11 +175,13 @@ ABLATIONS = [
     Ablation(
         "a merge raises the floor to its cut",
         theme="roads",
+        seed=48,
         lua=(("merge", "fill(tl, name, floor, ARGV[7], 8)", "fill(tl, name, floor, '0', 8)"),),
     ),
     Ablation(
         "a rebuild raises the floor to its cut",
         theme="builds",
+        seed=1,
         lua=(("build_finish", "fill(tl, 'floor', floor, ARGV[4], 5)", "fill(tl, 'floor', floor, '0', 5)"),),
     ),
     Ablation(
@@ -191,14 +197,16 @@ ABLATIONS = [
     Ablation(
         "a push below the floor leaves the set alone",
         theme="live",
+        seed=9,
         lua=(("deliver", "elseif tonumber(entry) <= tonumber(floor) then", "elseif false then"),),
     ),
     Ablation(
         "a push below the floor is numbered",
         theme="live",
+        seed=9,
         lua=(("deliver", "payload = 's:WINDOW_EXCEEDED'", "payload = nil"),),
     ),
-    Ablation("a page trusts no set below the highest floor", theme="roads", python=((timelines, "max", min),)),
+    Ablation("a page trusts no set below the highest floor", theme="roads", seed=16, python=((timelines, "max", min),)),
     Ablation(
         "finishing a rebuild ends the live state",
         theme="live",
@@ -218,11 +226,13 @@ ABLATIONS = [
     Ablation(
         "a position that the stream does not know is a resync",
         theme="live",
+        seed=40,
         lua=(("resume", "return { 'lost', last }", "return { 'ok', last, {} }"),),
     ),
     Ablation(
         "only a new entry is numbered",
         theme="live",
+        seed=9,
         lua=(("deliver", "redis.call('ZADD', tl, entry, entry) == 1", "redis.call('ZADD', tl, entry, entry) >= 0"),),
     ),
     Ablation(
@@ -241,13 +251,17 @@ ABLATIONS = [
     Ablation(
         "a merge is numbered",
         theme="roads",
+        seed=45,
         lua=(("merge", "return number(on, ev, channel, ARGV[1] .. '.0', 's:FOLLOWS_CHANGED', ARGV[3], ARGV[4])", ""),),
     ),
     Ablation("the live cursor is read before the page", theme="live", python=((Timelines, "page", _cursor_last),)),
-    Ablation("a message that is not the next is read on", theme="live", python=((Chain, "offer", _any_next),)),
+    Ablation("a message that is not the next is read on", theme="live", seed=11, python=((Chain, "offer", _any_next),)),
     Ablation("of both streams the lower entry comes first", theme="roads", python=((Reader, "_next", _own_first),)),
     Ablation(
-        "a page reads the reader's own newest entries", theme="builds", python=((Entries, "newest", _nothing_of_one),)
+        "a page reads the reader's own newest entries",
+        theme="builds",
+        seed=3,
+        python=((Entries, "newest", _nothing_of_one),),
     ),
     Ablation(
         "a delete unpushes every retweet", theme="live", python=(_handled("TweetDeleted", _unpush_the_tweet_alone),)
@@ -262,7 +276,10 @@ ABLATIONS = [
         python=((Roads, "is_pulled", lambda self, _: self.is_top),),
     ),
     Ablation(
-        "promotion flags before it switches", theme="roads", python=((TopUsers, "promote", _switch_before_flags),)
+        "promotion flags before it switches",
+        theme="roads",
+        seed=35,
+        python=((TopUsers, "promote", _switch_before_flags),),
     ),
     Ablation(
         "demotion merges before it takes flags away", theme="roads", python=((TopUsers, "demote", _flags_before_merge),)

@@ -59,6 +59,8 @@ class Run:
             self.clock.ms += 1
             author = people[PROLIFIC] if rng.random() < 0.6 else rng.choice(people)
             self.tweets[f"old{number}"] = await services.tweets.add(author, "old", self.clock.ms)
+        if rng.random() < 0.6:
+            await self.world.worker_rooms.top_users.promote(people[PROLIFIC])
         self.conveyor.all_handled()
 
     async def do(self, choice: Choice) -> bool:

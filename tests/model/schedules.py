@@ -76,12 +76,12 @@ STEPS, CHOICES = 200, 600
 @dataclass(frozen=True)
 class Ablation:
     """A rule taken out: `lua` are (script, line, what stands there instead), `python` are attributes replaced. `seed`
-    is a run that fails without it."""
+    is a run that fails without it, None as long as none was found."""
 
     rule: str
     # Where it is looked for.
     theme: str = "all"
-    seed: int = 0
+    seed: int | None = None
     lua: tuple[tuple[str, str, str], ...] = ()
     python: tuple[Patch, ...] = ()
 
@@ -241,7 +241,7 @@ async def _play(ground: Ground, seed: int, choices: Sequence[Choice] | None, wit
     rng, outcome = Random(seed), Outcome(seed, [])
     theme, size = rng.choice(list(THEMES)), size_of(rng)
     if theme == "roads":
-        size = replace(size, threshold=rng.choice([1, 1, 2]))
+        size = replace(size, threshold=rng.choice([1, 2, 2]))
     async with opened(ground, size, theme, without) as run:
         await run.plant(rng)
         try:

@@ -66,7 +66,7 @@ class Collection:
         self, query: Doc, fields: Doc | None = None, sort: Any = None, limit: int = 0, hint: Any = None
     ) -> list[Doc]:
         """All that match, up to a thousand."""
-        by = {"sort": dict([(sort[0], sort[1])] if isinstance(sort[0], str) else sort[0])} if sort else {}
+        by: Doc = {"sort": dict([(sort[0], sort[1])] if isinstance(sort[0], str) else sort[0])} if sort else {}
         by |= {"hint": hint if isinstance(hint, str) else dict(hint)} if hint else {}
         more = by | ({"limit": limit} if limit else {}) | ({"projection": fields} if fields else {})
         return self.read(find=self.name, filter=query, singleBatch=True, batchSize=1000, **more)
