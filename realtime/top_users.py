@@ -3,8 +3,8 @@ shared live stream, and are merged into pages at read. Never reads tweet bodies.
 
 Switching opens the new road before it closes the old one. Promotion: flag every follow (pages read the recent list),
 then the switch in the author's log (new entries are no longer pushed). Demotion: the switch (new entries are pushed
-again), then merge what was not pushed into every follower's timeline, then take the flags away. Switches of one author
-never overlap: one worker at a time handles an author's events.
+again), then merge what was not pushed into every follower's timeline, then take the flags away. One worker at a time
+handles an author's events; one that was taken for dead may end late, so both set right the flags behind their switch.
 """
 
 from collections.abc import Sequence

@@ -97,12 +97,12 @@ class Conveyor:
         return self.queues[self._history.people.index(author) % PARTITIONS]
 
     def relay(self, count: int = 1) -> bool:
-        """Hand over the next events of the log."""
-        for happened in self.log[self.relayed : self.relayed + count]:
+        """Hand over up to so many events of the log; False if there are none."""
+        handed_over = self.log[self.relayed : self.relayed + count]
+        for happened in handed_over:
             self._queue(happened.author).append(happened)
-            self.relayed += 1
-            count -= 1
-        return count == 0
+        self.relayed += len(handed_over)
+        return bool(handed_over)
 
     async def raise_event(self, event: Event) -> None:
         """What a handler puts on the queue itself: it stands nowhere else."""

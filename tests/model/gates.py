@@ -116,8 +116,8 @@ class Line:
     def label(self, command: tuple[Any, ...]) -> str:
         """What a command is called: scripts by their name."""
         if command[0] == "EVALSHA":
-            return f"redis {self._names.get(command[1])} {' '.join(map(str, command[3:]))}"[:200]
-        return f"redis {' '.join(map(str, command))}"[:200]
+            return f"redis {self._names.get(command[1])} {' '.join(map(str, command[3:]))}"
+        return f"redis {' '.join(map(str, command))}"
 
     def listen(self, channels: list[str]) -> None:
         """Hear these channels and no others from here on."""

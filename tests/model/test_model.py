@@ -28,10 +28,12 @@ def test_a_run_can_be_repeated_from_its_choices(model_ground: Ground) -> None:
 
 
 def nameless(outcome: Outcome) -> list[str]:
-    """The log without the ids and tokens that differ from run to run: each by the order of its first appearance."""
+    """The log without what differs from run to run: ids and tokens by the order of their first appearance, and no small
+    numbers, for buckets are among them."""
     names: dict[str, str] = {}
 
     def name(found: re.Match[str]) -> str:
         return names.setdefault(found[0], f"#{len(names)}")
 
-    return [re.sub(r"\{\d+\}", "{}", re.sub(r"\b\d{14,}\b|\b[0-9a-f]{16}\b", name, line)) for line in outcome.log]
+    lines = (re.sub(r"\b\d{14,}\b|\b[0-9a-f]{16}\b", name, line) for line in outcome.log)
+    return [re.sub(r"\b\d{1,2}\b", "", line) for line in lines]
