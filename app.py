@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +17,9 @@ import uvicorn
 import uvloop
 from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
 from datastore import demo_world, ids, importer, ownership, processes
 from datastore.changes import Changes
@@ -38,7 +42,7 @@ from resolvers import accounts
 from resolvers.context import Context, Options, Services, open_services
 from schema import health, transport
 from schema.build import build as build_schema
-from schema.sockets import Sockets
+from schema.sockets import Patience, Sockets
 
 DEMO_TWEET_SECONDS = 20.0
 DEMO_TOP_USER_THRESHOLD = 100
@@ -133,15 +137,18 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
         clients(settings) as opened,
         services_of(settings, opened) as services,
         running(services.hub.run()),
-        running(transport.end_with_sessions(services, sockets := Sockets())),
+        running((sockets := Sockets(patience_of(settings))).follow(services)),
+        running(sockets.run()),
     ):
         derived = {"redis": lambda: opened.redis.ping()}
-        probes = health.routes({"mongo": opened.mongo.ping}, derived, settings.metrics)
+        probes = health.routes({"mongo": opened.mongo.ping}, derived, settings.metrics, lambda: sockets.draining)
         development = settings.profile == "development"
         ide = GRAPHIQL if development else None
         schema = build_schema(settings.cost_limit, introspection=development)
         endpoint = transport.routes(schema, services, ide, list(settings.allowed_origins), sockets)
-        yield Starlette(routes=[*endpoint, *probes])
+        asgi = Starlette(routes=[*endpoint, *probes])
+        asgi.state.sockets = sockets
+        yield asgi
 
 
 @asynccontextmanager
@@ -201,6 +208,16 @@ def bounds_of(settings: Settings) -> Bounds:
     )
 
 
+def patience_of(settings: Settings) -> Patience:
+    """What the sockets of this process may take, and how they are sent away."""
+    return Patience(
+        per_user=settings.sockets_per_user,
+        stalled_seconds=settings.stalled_seconds,
+        drain_slice=settings.drain_slice,
+        drain_pause_seconds=settings.drain_pause_seconds,
+    )
+
+
 def cache_bounds_of(settings: Settings) -> CacheBounds:
     """How long tweets and profiles are cached, how many of them in this process, and what a change waits for."""
     return CacheBounds(
@@ -236,7 +253,39 @@ def options_of(settings: Settings) -> Options:
 async def serve(settings: Settings) -> None:
     """The API server, until SIGTERM; then it drains."""
     async with api(settings) as asgi:
-        await uvicorn.Server(uvicorn_config(settings, asgi)).serve()
+        await Server(settings, asgi).serve()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which sends the sockets away in slices before it stops; it would close all of them at once."""
+
+    def __init__(self, settings: Settings, asgi: Starlette) -> None:
+        super().__init__(uvicorn_config(settings, asgi))
+        self._sockets: Sockets = asgi.state.sockets
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """/readyz says no, nobody new is let in, the sockets go, requests in flight finish."""
+        for server in self.servers:
+            server.close()
+        await self._sockets.drain()
+        await super().shutdown(sockets)
+
+
+class Http(HttpToolsProtocol):
+    """uvicorn's HTTP, whose answers the transport can also drop when their client has stopped reading."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {"perch.abort": {"abort": self.transport.abort}}
+
+
+class Socket(WebSocketsSansIOProtocol):
+    """uvicorn's websocket, likewise."""
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.handshake_initiated and not self.close_sent:
+            self.scope["extensions"]["perch.abort"] = {"abort": self.transport.abort}
 
 
 def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:
@@ -249,7 +298,8 @@ def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=Http,
+        ws=Socket,
         ws_max_size=64 * 1024,
         ws_per_message_deflate=False,
         access_log=False,

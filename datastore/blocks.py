@@ -32,25 +32,32 @@ class Blocks:
         return bool(result.deleted_count)
 
     async def regards(self, viewer_id: int, others: Iterable[int]) -> dict[int, Regard]:
-        """How the viewer and each of the others stand; those who hide nothing are left out.
+        """How the viewer and each of the others stand; those who hide nothing are left out. One round trip."""
+        found = await self.regards_between((viewer_id, other) for other in others)
+        return {other: regard for (_, other), regard in found.items()}
+
+    async def regards_between(self, pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Regard]:
+        """How the first and the second of each pair stand, seen by the first; pairs that hide nothing are left out.
 
         One round trip, answered from the _id index alone.
         """
-        keys = []
-        for other in others:
+        asked, keys = set(pairs), []
+        for viewer_id, other in asked:
             keys += [
                 {"o": viewer_id, "k": Hiding.BLOCK.value, "t": other},
                 {"o": viewer_id, "k": Hiding.MUTE.value, "t": other},
                 {"o": other, "k": Hiding.BLOCK.value, "t": viewer_id},
             ]
-        found: dict[int, set[str]] = {}
+        found: dict[tuple[int, int], set[str]] = {}
         async for doc in self._blocks.find({"_id": {"$in": keys}}, {"_id": 1}):
-            edge = doc["_id"]
-            own = edge["o"] == viewer_id
-            found.setdefault(edge["t"] if own else edge["o"], set()).add(edge["k"] if own else "blocked by")
+            owner, kind, target = doc["_id"]["o"], doc["_id"]["k"], doc["_id"]["t"]
+            if (owner, target) in asked:
+                found.setdefault((owner, target), set()).add(kind)
+            if (target, owner) in asked and kind == Hiding.BLOCK.value:
+                found.setdefault((target, owner), set()).add("blocked by")
         return {
-            other: Regard(blocks="block" in how, mutes="mute" in how, blocked_by="blocked by" in how)
-            for other, how in found.items()
+            pair: Regard(blocks="block" in how, mutes="mute" in how, blocked_by="blocked by" in how)
+            for pair, how in found.items()
         }
 
     async def of_owner(self, owner_id: int, kind: Hiding, first: int, after: Key | None) -> list[Edge[int]]:

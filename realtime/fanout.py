@@ -1,6 +1,7 @@
 """Fan-out: gathers (reader, entry) pairs and writes them to many timelines in few scripts. Keeps the order given."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 
 from realtime import keys
 from realtime.scripts import Arg, Scripts, fresh_token
@@ -19,6 +20,7 @@ class Fanout:
         self._scripts = scripts
         self._bounds = bounds
         self._pairs: list[tuple[Arg, ...]] = []
+        self._flushing = asyncio.Lock()
 
     async def push(self, reader_ids: Iterable[int], entry_id: int) -> None:
         """Add an entry to those of the readers' timelines that are kept."""
@@ -37,10 +39,15 @@ class Fanout:
         self._pairs.clear()
 
     async def flush(self) -> int:
-        """Write what was gathered; gives the number of pairs. One round trip."""
-        pairs, self._pairs = self._pairs, []
-        if not pairs:
-            return 0
+        """Write what was gathered; gives the number of pairs. One round trip; one at a time, so that what is gathered
+        meanwhile comes behind it."""
+        async with self._flushing:
+            pairs, self._pairs = self._pairs, []
+            if pairs:
+                await self._deliver(pairs)
+            return len(pairs)
+
+    async def _deliver(self, pairs: Sequence[tuple[Arg, ...]]) -> None:
         bounds = self._bounds
         calls = []
         for at in range(0, len(pairs), PAIRS_PER_SCRIPT):
@@ -48,7 +55,6 @@ class Fanout:
             head = (fresh_token(), bounds.kept_entries, bounds.trim_at, bounds.events_kept, bounds.presence_ms)
             calls.append(([f"tl:{{{chunk[0][1]}}}"], [*head, *(arg for pair in chunk for arg in pair)]))
         await self._scripts.run_each("deliver", calls)
-        return len(pairs)
 
     async def _gather(self, pairs: Iterable[tuple[Arg, ...]]) -> None:
         self._pairs.extend(pairs)

@@ -1,5 +1,6 @@
 """The context of one operation: who asks, from where, and the rooms that answer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -104,7 +105,8 @@ class Context:
     """One operation. A socket holds a template of it and copies it for each operation; a live event renews `loaders`.
 
     `refused` is why the token was not accepted: it fails the operation before anything runs. `bill` is what it was
-    charged.
+    charged. `take_over` is called with a homeTimelineEvents subscription by a transport that delivers its events
+    itself.
     """
 
     services: Services
@@ -115,11 +117,20 @@ class Context:
     expires_at: datetime | None = None
     refused: RequestError | None = None
     connection_params: dict[str, Any] | None = None
-    loaders: Loaders = field(init=False)
+    take_over: "Callable[[Watch], None] | None" = None
+    _loaders: Loaders | None = field(init=False, default=None)
     bill: Bill | None = field(init=False, default=None)
 
-    def __post_init__(self) -> None:
-        self.loaders = self.services.loaders()
+    @property
+    def loaders(self) -> Loaders:
+        """Made at the first use: an idle socket has none."""
+        if self._loaders is None:
+            self._loaders = self.services.loaders()
+        return self._loaders
+
+    @loaders.setter
+    def loaders(self, loaders: Loaders) -> None:
+        self._loaders = loaders
 
     def for_operation(self) -> "Context":
         """The same caller, with loaders of their own."""
@@ -135,3 +146,12 @@ class Context:
 
 
 Info = strawberry.Info[Context, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A homeTimelineEvents subscription as it was asked for: allowed, its arguments read, not yet begun."""
+
+    info: Info
+    viewer_id: int
+    after: str | None

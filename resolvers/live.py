@@ -6,7 +6,8 @@ from datastore.records import HomeTimelineEvent, Resync, TweetAdded, TweetRemove
 from realtime import telemetry
 from realtime.reader import Numbered
 from resolvers import guards, selection
-from resolvers.context import Context, Info
+from resolvers.audience import Audience, Scene
+from resolvers.context import Context, Info, Watch
 from resolvers.timelines import hydrate, present, visible
 
 
@@ -14,9 +15,14 @@ async def home_timeline_events(info: Info, after: str | None) -> AsyncGenerator[
     """What happens in the viewer's timeline behind the live token `after`, then as it happens, until cancelled.
 
     None: from now on. In order, each once, or a resync in their place (see realtime.hub). Raises UNAUTHENTICATED.
+    Ends at once where the transport takes the subscription over: it then delivers the same for many at a time
+    (resolvers.audience).
     """
     context = info.context
     viewer_id = guards.viewer(context)
+    if context.take_over:
+        context.take_over(Watch(info, viewer_id, after))
+        return
     wanted = selection.names(info)
     async with context.services.hub.attach(viewer_id) as reader:
         async for numbered in reader.events(after):
@@ -28,14 +34,37 @@ async def home_timeline_events(info: Info, after: str | None) -> AsyncGenerator[
                 yield event
 
 
-async def _event(
-    context: Context, viewer_id: int, numbered: Numbered, wanted: Collection[str]
-) -> HomeTimelineEvent | None:
-    """The event as the viewer may see it, None if they may not."""
+async def shown_events(
+    watch: Watch, audience: Audience
+) -> AsyncGenerator[tuple[HomeTimelineEvent, Scene | None], None]:
+    """The same events for a subscription that was taken over, each with what was read for it and for others (None
+    where nothing was), until cancelled."""
+    async with watch.info.context.services.hub.attach(watch.viewer_id) as reader:
+        async for numbered in reader.events(watch.after):
+            event, scene = _bodiless(numbered), None
+            if event is None:
+                edge, scene = await audience.look(watch.viewer_id, numbered)
+                event = TweetAdded(numbered.token, edge) if edge else None
+            if event:
+                telemetry.LIVE_EVENTS.labels(type(event).__name__).inc()
+                yield event, scene
+
+
+def _bodiless(numbered: Numbered) -> HomeTimelineEvent | None:
+    """The event of a number that shows nobody's tweet; None for one that does."""
     if numbered.kind == "s":
         return Resync(numbered.token, numbered.reason)
     if numbered.kind == "-":
         return TweetRemoved(numbered.token, numbered.entry_id, numbered.tweet_id)
+    return None
+
+
+async def _event(
+    context: Context, viewer_id: int, numbered: Numbered, wanted: Collection[str]
+) -> HomeTimelineEvent | None:
+    """The event as the viewer may see it, None if they may not."""
+    if event := _bodiless(numbered):
+        return event
     hydrated = await hydrate(context, viewer_id, [numbered.entry_id], wanted)
     kept = visible(viewer_id, [numbered.entry_id], hydrated)
     pulled = [numbered.author_id] if numbered.author_id else []

@@ -124,9 +124,7 @@ def _membership(existing: Callable[[list[K]], Coroutine[Any, Any, set[K]]]) -> B
 
 def _regards(blocks: Blocks) -> Batch[tuple[int, int], Regard]:
     async def load(keys: list[tuple[int, int]]) -> list[Regard]:
-        # One viewer an operation, so one round trip.
-        viewer_id = keys[0][0]
-        found = await blocks.regards(viewer_id, [other for _, other in keys])
-        return [found.get(other, NEUTRAL) for _, other in keys]
+        found = await blocks.regards_between(keys)
+        return [found.get(pair, NEUTRAL) for pair in keys]
 
     return load

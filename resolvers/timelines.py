@@ -11,8 +11,8 @@ from datastore.records import HomeEdge, HomeTimeline, Key, Regard, TimelineSourc
 from datastore.retweets import Retweets
 from realtime.timelines import Skeleton
 from resolvers import guards, selection
-from resolvers.context import Context, Info
-from resolvers.loaders import Loader
+from resolvers.context import Context, Info, Services
+from resolvers.loaders import Loader, Loaders
 from resolvers.paging import one
 
 # A page whose entries are filtered away asks for more, so often; then it is short and has a next page.
@@ -20,6 +20,31 @@ ROUNDS = 10
 # So many rounds read what is kept, each twice as much as the one before: most pages lose a few replies and retweets.
 # The others ask MongoDB for what the rules leave over, since one author's flood can be longer than any such round.
 KEPT_ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The tweets that some entries show, by entry, and who passed on those that are retweets."""
+
+    tweets: dict[int, Tweet]
+    retweeters: dict[int, int]
+
+    def people(self) -> set[int]:
+        """Who must be there, and not be hidden from the viewer, for the entries to be shown."""
+        return {*(tweet.author_id for tweet in self.tweets.values()), *self.retweeters.values()}
+
+    def answered(self) -> set[int]:
+        """Whose tweets are answered by these."""
+        return {tweet.reply_author_id for tweet in self.tweets.values() if tweet.reply_author_id is not None}
+
+    def living(self, loaders: Loaders, present_: Collection[int]) -> dict[int, Tweet]:
+        """The tweets whose author and retweeter are among those present; `loaders` has them ready afterwards."""
+        living = {entry: tweet for entry, tweet in self.tweets.items() if tweet.author_id in present_}
+        for tweet in living.values():
+            loaders.tweets.ready(tweet.id, tweet)
+        return {
+            entry: tweet for entry, tweet in living.items() if self.retweeters.get(entry, tweet.author_id) in present_
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +116,10 @@ async def hydrate(context: Context, viewer_id: int, entry_ids: Sequence[int], wa
     any, the tweets, then side by side what the filter needs (read last, so that an unfollow, a block or a deleted
     account acts at once) and what was selected."""
     loaders, services = context.loaders, context.services
-    retweets = await services.retweets.get_many([entry for entry in entry_ids if ids.kind(entry) is Kind.RETWEET])
-    shown = {entry: entry for entry in entry_ids if ids.kind(entry) is Kind.TWEET}
-    shown |= {retweet.id: retweet.tweet_id for retweet in retweets}
-    found = {tweet.id: tweet for tweet in await loaders.bodies(list({*shown.values()})) if tweet}
-    retweeters = {retweet.id: retweet.author_id for retweet in retweets}
-    authors = {tweet.author_id for tweet in found.values()}
-    answered = {tweet.reply_author_id for tweet in found.values() if tweet.reply_author_id is not None}
-    people = {*authors, *retweeters.values()}
+    shown = await read_shown(services, loaders, entry_ids)
+    people, found = shown.people(), shown.tweets.values()
     followed, regards, present_, _, _ = await asyncio.gather(
-        services.follows.existing((viewer_id, person) for person in people | answered),
+        services.follows.existing((viewer_id, person) for person in people | shown.answered()),
         services.blocks.regards(viewer_id, people),
         loaders.present(people),
         _read_edges(loaders.likes, services.likes, viewer_id, found) if "viewerHasLiked" in wanted else _nothing(),
@@ -108,21 +127,24 @@ async def hydrate(context: Context, viewer_id: int, entry_ids: Sequence[int], wa
         if "viewerHasRetweeted" in wanted
         else _nothing(),
     )
-    living = {tweet.id: tweet for tweet in found.values() if tweet.author_id in present_}
-    for tweet in living.values():
-        loaders.tweets.ready(tweet.id, tweet)
-    tweets = {
-        entry: living[tweet_id]
-        for entry, tweet_id in shown.items()
-        if tweet_id in living and retweeters.get(entry, living[tweet_id].author_id) in present_
-    }
-    return Hydrated(tweets, retweeters, {author for _, author in followed}, regards)
+    living = shown.living(loaders, present_)
+    return Hydrated(living, shown.retweeters, {author for _, author in followed}, regards)
+
+
+async def read_shown(services: Services, loaders: Loaders, entry_ids: Sequence[int]) -> Shown:
+    """What these entries show, whoever looks: the retweets if there are any, then the tweets."""
+    retweets = await services.retweets.get_many([entry for entry in entry_ids if ids.kind(entry) is Kind.RETWEET])
+    tweet_ids = {entry: entry for entry in entry_ids if ids.kind(entry) is Kind.TWEET}
+    tweet_ids |= {retweet.id: retweet.tweet_id for retweet in retweets}
+    found = {tweet.id: tweet for tweet in await loaders.bodies(list({*tweet_ids.values()})) if tweet}
+    tweets = {entry: found[tweet_id] for entry, tweet_id in tweet_ids.items() if tweet_id in found}
+    return Shown(tweets, {retweet.id: retweet.author_id for retweet in retweets})
 
 
 async def _read_edges(
-    loader: Loader[tuple[int, int], bool], edges: Likes | Retweets, viewer_id: int, tweet_ids: Iterable[int]
+    loader: Loader[tuple[int, int], bool], edges: Likes | Retweets, viewer_id: int, tweets: Iterable[Tweet]
 ) -> None:
-    pairs = [(viewer_id, tweet_id) for tweet_id in tweet_ids]
+    pairs = list({(viewer_id, tweet.id) for tweet in tweets})
     existing = await edges.existing(pairs)
     for pair in pairs:
         loader.ready(pair, pair in existing)

@@ -14,9 +14,11 @@ PROBE_SECONDS = 0.9
 Probe = Callable[[], Awaitable[object]]
 
 
-def routes(needed: Mapping[str, Probe], derived: Mapping[str, Probe], metrics: bool) -> list[Route]:
-    """/healthz, /readyz and, if asked for, /metrics. Ready means that the `needed` answer; the `derived` are only
-    reported, since pages are served without them."""
+def routes(
+    needed: Mapping[str, Probe], derived: Mapping[str, Probe], metrics: bool, draining: Callable[[], bool]
+) -> list[Route]:
+    """/healthz, /readyz and, if asked for, /metrics. Ready means that the `needed` answer and that the process is not
+    `draining`; the `derived` are only reported, since pages are served without them."""
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -25,7 +27,9 @@ def routes(needed: Mapping[str, Probe], derived: Mapping[str, Probe], metrics: b
         names = [*needed, *derived]
         outcomes = await asyncio.gather(*(_probe(probe) for probe in [*needed.values(), *derived.values()]))
         report = dict(zip(names, outcomes, strict=True))
-        ready = all(report[name] == "ok" for name in needed)
+        if draining():
+            report["draining"] = "yes"
+        ready = not draining() and all(report[name] == "ok" for name in needed)
         return Response(orjson.dumps(report), 200 if ready else 503, media_type="application/json")
 
     async def counters(_: Request) -> Response:

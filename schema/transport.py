@@ -1,7 +1,6 @@
-"""Transport: GraphQL over HTTP and over graphql-transport-ws, who calls, and how a socket ends."""
+"""Transport: the endpoint: GraphQL over HTTP, who calls, and which road a request takes."""
 
-import asyncio
-from contextlib import suppress
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,144 +12,19 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
-from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
+from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
-from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
 
 from datastore.errors import RequestError
 from resolvers import guards
 from resolvers.context import Context, Services
-from schema import graphiql, limits
+from schema import graphiql, limits, sse
 from schema.build import PerchSchema
+from schema.delivery import Deliveries
 from schema.negotiation import Draft, settled
 from schema.sockets import Sockets
-
-# Close codes of graphql-transport-ws. 4403 and not 4401 for a bad or expired token: clients retry it with a new one.
-FORBIDDEN = 4403
-
-
-class TextFrames(ASGIWebSocketAdapter):
-    """Frames as the protocol wants them: text, JSON."""
-
-    async def send_json(self, message: Any) -> None:
-        await self.ws.send_text(orjson.dumps(message).decode())
-
-
-class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
-    """One socket. Malformed frames close it with 4400; a bad operation ends itself only; it ends with its token and
-    with its session."""
-
-    _expiry: asyncio.Task[None] | None = None
-    _ending: asyncio.Task[None] | None = None
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._endings: set[asyncio.Task[None]] = set()
-
-    async def handle_message(self, message: Any) -> None:
-        if self._ending:
-            return  # what a client still sends while the socket closes has no right any more
-        if not _well_formed(message):
-            await self.handle_invalid_message("Malformed message")
-        elif message["type"] == "connection_init" and message.get("payload") is None:
-            await super().handle_message({"type": "connection_init", "payload": {}})
-        else:
-            await super().handle_message(message)
-
-    async def handle_connection_init(self, message: Any) -> None:
-        await super().handle_connection_init(message)
-        if self.connection_acknowledged and self.context.expires_at and not self._expiry:
-            self._expiry = asyncio.create_task(self._close_at_expiry())
-        if self.connection_acknowledged and self.context.session_id is not None:
-            await self._join(self.context.session_id)
-
-    async def _join(self, session_id: int) -> None:
-        """Enter the registry. The session is looked up behind that: it may have ended since the token was checked."""
-        self._sockets.add(session_id, self)
-        if await self.context.services.session_ends.among([session_id]):
-            self.end()
-
-    @property
-    def _sockets(self) -> Sockets:
-        endpoint: Any = self.view
-        return endpoint.sockets
-
-    def end(self) -> None:
-        """Close, since the session has ended: at once for operations, and as soon as the client takes it for itself."""
-        if not self._ending:
-            self._ending = asyncio.create_task(self._close_ended())
-
-    async def _close_ended(self) -> None:
-        for operation_id in list(self.operations):
-            await self.cleanup_operation(operation_id)
-        await self.websocket.close(code=FORBIDDEN, reason="The session has ended")
-
-    async def _close_at_expiry(self) -> None:
-        expires_at = self.context.expires_at
-        if expires_at:
-            await asyncio.sleep((expires_at - self.context.now()).total_seconds())
-            await self.websocket.close(code=FORBIDDEN, reason="The access token has expired")
-
-    async def shutdown(self) -> None:
-        if self.context.session_id is not None:
-            self._sockets.discard(self.context.session_id, self)
-        for task in (self._expiry, self._ending):
-            if task:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-        await asyncio.gather(*(_end(operation.task) for operation in self.operations.values() if operation.task))
-        self.operations.clear()
-        await super().shutdown()
-
-    async def cleanup_operation(self, operation_id: str) -> None:
-        operation = self.operations.pop(operation_id, None)
-        if operation and operation.task:
-            # Nothing more is sent under this id, even if the operation takes its time to end.
-            operation.completed = True
-            ending = asyncio.create_task(_end(operation.task))
-            self._endings.add(ending)
-            ending.add_done_callback(self._endings.discard)
-
-    async def handle_subscribe(self, message: Any) -> None:
-        free = message["id"] in self.operations or len(self.operations) < limits.SUBSCRIPTIONS_PER_SOCKET
-        if free or not self.connection_acknowledged:
-            await super().handle_subscribe(message)
-            return
-        error = {"message": "Too many operations on this socket.", "extensions": {"code": "RATE_LIMITED"}}
-        refused: Any = {"id": message["id"], "type": "error", "payload": [error]}
-        await self.send_message(refused)
-
-    @staticmethod
-    def _get_pre_execution_close_reason(error: object) -> None:
-        return None
-
-
-async def _end(task: asyncio.Task[Any]) -> None:
-    """Cancel until it has ended. Once is not enough: redis-py uses asyncio.wait_for, which on Python 3.11 loses a
-    cancellation that comes in the same tick as its answer."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.1)
-
-
-def _well_formed(message: Any) -> bool:
-    """Whether a frame has the shape that graphql-ws's PROTOCOL.md gives its type."""
-    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-        return False
-    payload = message.get("payload")
-    if message["type"] in ("subscribe", "complete") and not (isinstance(message.get("id"), str) and message["id"]):
-        return False
-    if message["type"] != "subscribe":
-        return payload is None or isinstance(payload, dict)
-    return (
-        isinstance(payload, dict)
-        and isinstance(payload.get("query"), str)
-        and isinstance(payload.get("operationName"), str | None)
-        and isinstance(payload.get("variables"), dict | None)
-        and isinstance(payload.get("extensions"), dict | None)
-    )
+from schema.websocket import SocketHandler, TextFrames, authorization_of
 
 
 class Endpoint(GraphQL[Context, None]):
@@ -171,19 +45,41 @@ class Endpoint(GraphQL[Context, None]):
             max_subscriptions_per_connection=limits.SUBSCRIPTIONS_PER_SOCKET,
             allowed_origins=origins,
         )
-        self._services = services
+        self._schema, self._services = schema, services
         self._ide = ide
         self.sockets = sockets
+        self.deliveries = Deliveries(schema, services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await super().__call__(scope, receive, send)
             return
+        receive = _bounded(receive)
         try:
-            response = await self.run(Request(scope, _bounded(receive)))
+            response: Response | None = None
+            if sse.MEDIA_TYPE in Request(scope).headers.get("accept", "").lower():
+                body, receive = await _read(scope, receive)
+                response = await self._event_stream(Request(scope), body)
+            response = response or await self.run(Request(scope, receive))
         except HTTPException as error:
             response = refusal(error.status_code, error.reason)
         await response(scope, receive, send)
+
+    async def _event_stream(self, request: Request, body: bytes) -> Response | None:
+        """The answer to a subscription by somebody who accepts event streams; None for all else, which is answered as
+        JSON: some clients list the media type on every request."""
+        asked = sse.subscription_of(_parameters(request, body), request.headers.get("last-event-id"))
+        if asked is None:
+            return None
+        context = await self.get_context(request, response=None)
+        if context.refused:
+            return None
+        stream = sse.EventStream(self._schema, self.deliveries, self.sockets, context, asked)
+        self.sockets.add(stream)
+        if await self.sockets.admit(stream):
+            return stream
+        self.sockets.discard(stream)
+        return refusal(429, "Too many sockets of this user")
 
     async def get_context(self, request: Request | WebSocket, response: object) -> Context:
         client_ip = request.client.host if request.client else "unknown"
@@ -197,8 +93,7 @@ class Endpoint(GraphQL[Context, None]):
 
     async def on_ws_connect(self, context: Context) -> Any:
         """The token comes in the payload of connection_init, under `authorization` in any case."""
-        params = {key.lower(): value for key, value in (context.connection_params or {}).items()}
-        authorization = params.get("authorization")
+        authorization = authorization_of(context.connection_params)
         try:
             if authorization is not None and not isinstance(authorization, str):
                 raise ConnectionRejectionError
@@ -231,6 +126,33 @@ class Endpoint(GraphQL[Context, None]):
         return parsed
 
 
+async def _read(scope: Scope, receive: Receive) -> tuple[bytes, Receive]:
+    """The body, and a `receive` that gives it once more."""
+    body = await Request(scope, receive).body()
+    given = False
+
+    async def again() -> Any:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return body, again
+
+
+def _parameters(request: Request, body: bytes) -> Any:
+    """What a request asks for, be it well formed or not; None if that cannot be read at all."""
+    try:
+        if request.method == "POST":
+            is_json = request.headers.get("content-type", "").lower().startswith("application/json")
+            return orjson.loads(body) if is_json else None
+        found: dict[str, Any] = dict(request.query_params)
+        return found | ({"variables": orjson.loads(found["variables"])} if found.get("variables") else {})
+    except orjson.JSONDecodeError:
+        return None
+
+
 def _bounded(receive: Receive) -> Receive:
     """At most BODY_BYTES of a body, whatever its header says. Raises 413."""
     size = 0
@@ -247,7 +169,16 @@ def _bounded(receive: Receive) -> Receive:
 
 
 class AnyCase(StarletteRequestAdapter):
-    """A media type is read in any case."""
+    """A media type is read in any case; Strawberry is not told that event streams are accepted."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {name: value for name, value in super().headers.items() if name != "accept"} | {"accept": self._accept}
+
+    @property
+    def _accept(self) -> str:
+        accepted = super().headers.get("accept", "").split(",")
+        return ",".join(one for one in accepted if sse.MEDIA_TYPE not in one.lower())
 
     @property
     def content_type(self) -> str | None:
@@ -259,12 +190,6 @@ def refusal(status: int, message: str) -> Response:
     """A request that is no operation: a GraphQL error without data."""
     body = {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]}
     return Response(orjson.dumps(body), status, media_type="application/json")
-
-
-async def end_with_sessions(services: Services, sockets: Sockets) -> None:
-    """Close sockets as their sessions end, in whatever process that happens; until cancelled."""
-    async for session_id in services.session_ends.follow(sockets.session_ids):
-        sockets.end(session_id)
 
 
 def routes(

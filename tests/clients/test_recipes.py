@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from datastore.devserver import mongod
+from realtime.devserver import valkey
 from tests.perch import PATIENCE_SECONDS, Perch, Person
 from tests.processes import ROOT, Cluster, kill
 
@@ -21,10 +23,12 @@ RECIPES = {"live.mjs": "README.md", "apollo.mjs": "docs/clients.md", "live.py": 
 
 
 @pytest.fixture
-async def cluster(urls: tuple[str, str], tmp_path: Path) -> AsyncIterator[Cluster]:
-    cluster = Cluster(urls, tmp_path)
-    yield cluster
-    await cluster.stop()
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    """Servers and processes of this test's own."""
+    async with mongod(tmp_path / "mongo") as mongo_url, valkey(tmp_path / "redis") as redis_url:
+        cluster = Cluster((mongo_url, redis_url), tmp_path)
+        yield cluster
+        await cluster.stop()
 
 
 def recipe(name: str) -> str:

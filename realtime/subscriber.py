@@ -1,0 +1,77 @@
+"""Subscriber: one connection for sharded pub/sub, owned by one task. Promises no message, but tells of every new start.
+
+Not redis-py's PubSub: there, a subscription that finds the connection broken reconnects beside the reading task, and
+the two read each other's answers.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from realtime.connect import Client, RedisError
+
+log = structlog.get_logger()
+
+# Channels subscribed to in one command after a reconnect: some 30 KB.
+SUBSCRIBE_BATCH = 500
+# Takes (kind, channel, data): kind is "smessage", or "ssubscribe" for a confirmation, repeated after a reconnect.
+Take = Callable[[str, str, str], None]
+
+
+class Subscriber:
+    """The channels of a process. `run()` must be running; what it takes is taken in the order Redis sent it."""
+
+    def __init__(self, redis: Client, take: Take, retry_seconds: float) -> None:
+        self._pool: Any = redis.connection_pool
+        self._take = take
+        self._retry_seconds = retry_seconds
+        self._channels: set[str] = set()
+        self._connection: Any = None
+
+    async def subscribe(self, channel: str) -> None:
+        """Ask for a channel; its confirmation is taken once Redis sends what is published there."""
+        self._channels.add(channel)
+        await self._send("SSUBSCRIBE", channel)
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Ask for a channel no longer; idempotent."""
+        self._channels.discard(channel)
+        await self._send("SUNSUBSCRIBE", channel)
+
+    async def run(self) -> None:
+        """Read until cancelled, over one connection after the other; each subscribes to all channels again."""
+        while True:
+            try:
+                await self._read()
+            except Exception as error:
+                # Whatever went wrong with a connection, the next one starts from nothing.
+                log.warning("hub.disconnected", error=type(error).__name__)
+            await asyncio.sleep(self._retry_seconds)
+
+    async def _read(self) -> None:
+        connection = self._pool.make_connection()
+        try:
+            await connection.connect()
+            # From here on subscribe() sends by itself; what was asked for before is in the set.
+            self._connection = connection
+            channels = list(self._channels)
+            for at in range(0, len(channels), SUBSCRIBE_BATCH):
+                await self._send("SSUBSCRIBE", *channels[at : at + SUBSCRIBE_BATCH])
+            while True:
+                kind, channel, data = await connection.read_response()
+                self._take(kind, channel, data)
+        finally:
+            self._connection = None
+            await connection.disconnect(nowait=True)
+
+    async def _send(self, *command: str) -> None:
+        """Send, or leave it to the next connection. NOTE: redis-py would connect a closed connection again here."""
+        connection = self._connection
+        if connection is None or not connection.is_connected:
+            return
+        try:
+            await connection.send_command(*command, check_health=False)
+        except (RedisError, OSError):
+            log.warning("hub.send_failed", command=command[0])
