@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test lint bench bench-live graphiql import settings lock clean env-run env-dev
+.PHONY: help run test lint model bench bench-live graphiql import settings lock clean env-run env-dev
 
 PYTHON ?= python3
 VENV := .venv
@@ -33,6 +33,9 @@ lint: env-dev ## static checks: ruff, mypy
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+
+model: env-dev ## SCHEDULES=20000 random schedules of timelines and live delivery, from seed FROM
+	@exec $(PY) -m tests.model --schedules "$${SCHEDULES:-20000}" $${FROM:+--seed "$$FROM"}
 
 bench: env-dev ## fan-out on a follow graph (FOLLOWS=file.csv.gz for your own), and pages from cached copies
 	@$(PY) -m tests.bench.fanout $${FOLLOWS:+--follows "$$FOLLOWS"}

@@ -3,8 +3,8 @@ shared live stream, and are merged into pages at read. Never reads tweet bodies.
 
 Switching opens the new road before it closes the old one. Promotion: flag every follow (pages read the recent list),
 then the switch in the author's log (new entries are no longer pushed). Demotion: the switch (new entries are pushed
-again), then merge what was not pushed into every follower's timeline, then take the flags away. Switches of one author
-never overlap: one worker at a time handles an author's events.
+again), then merge what was not pushed into every follower's timeline, then take the flags away. One worker at a time
+handles an author's events; one that was taken for dead may end late, so both set right the flags behind their switch.
 """
 
 from collections.abc import Sequence
@@ -62,9 +62,11 @@ class TopUsers:
         roads = await self._users.roads(author_id)
         if roads is None or roads.is_top or await self._followers(author_id, roads) <= self._threshold:
             return
-        async for followers in self._follows.walk_followers(author_id):
-            await self._follows.flag(author_id, followers, top=True)
+        await self._flag_all(author_id, top=True)
         await self._users.switch(author_id, True, _from_now(roads))
+        # NOTE: again. Held up until others took us for dead and went on, we switch behind follows whose handlers saw
+        # the plain road: theirs would be top users nobody pulls (the model found it).
+        await self._flag_all(author_id, top=True)
 
     async def demote(self, author_id: int) -> None:
         """Put the author's coming entries back on the plain road, and what was pulled so far into the timelines.
@@ -81,9 +83,16 @@ class TopUsers:
         pulled = [entry for entry in newest if roads.is_pulled(entry)]
         async for followers in self._follows.walk_followers(author_id):
             await self._timelines.fill(followers, pulled, cut)
-        async for followers in self._follows.walk_followers(author_id):
-            await self._follows.flag(author_id, followers, top=False)
+        await self._flag_all(author_id, top=False)
         await self._scripts.redis.unlink(keys.recent(author_id))
+        # NOTE: for the same reason: whoever went on without us may have promoted them again, and the flags were theirs.
+        roads = await self._users.roads(author_id)
+        if roads and roads.is_top:
+            await self._flag_all(author_id, top=True)
+
+    async def _flag_all(self, author_id: int, top: bool) -> None:
+        async for followers in self._follows.walk_followers(author_id):
+            await self._follows.flag(author_id, followers, top=top)
 
     async def announce(self, author_id: int, entry_id: int) -> None:
         """A new entry on the top road: a constant number of writes, whoever follows."""

@@ -1,0 +1,192 @@
+"""Clients: the documented recipe of a live client over the real Reader, and the delivery of messages to each process.
+The hub's own loops are not here: the scheduler decides when a message comes, is lost, or a sweep looks."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from datastore.records import HomeTimeline, ResyncReason
+from realtime import keys
+from realtime.reader import Numbered, Reader, for_others, parse
+from resolvers.context import Services
+from resolvers.timelines import hydrate, visible
+from tests.model.oracle import History
+from tests.model.world import World
+
+
+class CounterexampleError(AssertionError):
+    """Something that must hold did not."""
+
+
+def must(holds: bool, what: str) -> None:
+    if not holds:
+        raise CounterexampleError(what)
+
+
+class Process:
+    """An API process: its rooms, the messages on their way to it, and the readers it serves."""
+
+    def __init__(self, name: str, world: World) -> None:
+        self.name, self.world = name, world
+        self.services: Services = world.services()
+        self.readers: list[Reader] = []
+        self.messages: deque[tuple[str, str]] = deque()
+        self._unmatched: deque[tuple[str, Numbered]] = deque()
+
+    def publish(self, channel: str, data: str) -> None:
+        """A message sets out for here if anybody here listens to it."""
+        if channel == keys.TOP_CHANNEL or any(keys.reader_channel(one.reader_id) == channel for one in self.readers):
+            self.messages.append((channel, data))
+
+    async def deliver(self) -> None:
+        """The oldest message arrives."""
+        channel, data = self.messages.popleft()
+        previous, token, payload = data.split(":", 2)
+        event = parse(token, payload)
+        if channel == keys.TOP_CHANNEL:
+            self._unmatched.append((previous, event))
+            if len(self._unmatched) == 1:
+                await self.world.scheduler.start(f"match@{self.name}", self.name, self._match())
+        for reader in self.readers:
+            if keys.reader_channel(reader.reader_id) == channel:
+                reader.own.offer(previous, event)
+
+    async def _match(self) -> None:
+        while self._unmatched:
+            previous, event = self._unmatched[0]
+            readers = list(self.readers)
+            pairs = {(reader.reader_id, event.author_id) for reader in readers}
+            followed = await self.services.follows.existing(pairs) if pairs else set()
+            for reader in readers:
+                mine = (reader.reader_id, event.author_id) in followed
+                reader.top.offer(previous, event if mine else for_others(event))
+            self._unmatched.popleft()
+
+    def reconnect(self) -> None:
+        """The connection broke: what was on its way is gone, and a repeated confirmation says so."""
+        self.messages.clear()
+        for reader in self.readers:
+            reader.own.doubt()
+            reader.top.doubt()
+
+    async def sweep(self) -> None:
+        """Look for readers whose newest message never came."""
+        redis = self.world.redis
+        for reader in list(self.readers):
+            top_last = await redis.hget(keys.TOP_PRESENCE, "last")
+            last = await redis.hget(keys.presence(reader.reader_id), "last")
+            if last != reader.own.tail:
+                reader.own.doubt()
+            if top_last != reader.top.tail and not self._unmatched:
+                reader.top.doubt()
+
+
+class Chains:
+    """Every numbered event, as it was published: what a position leads to."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        # (channel, previous token) -> its event, and the moment of its numbering.
+        self._links: dict[tuple[str, str], tuple[Numbered, int]] = {}
+
+    def note(self, channel: str, data: str) -> None:
+        """An event was numbered."""
+        if data.count(":") >= 2:
+            previous, token, payload = data.split(":", 2)
+            self._links[channel, previous] = parse(token, payload), self._history.now
+
+    def check(self, reader_id: int, after: str, event: Numbered) -> None:
+        """The event must be the next one behind `after`, in its own stream or in the shared one. Passed over there is
+        only what somebody wrote whom the reader did not follow."""
+        if event.kind == "s" and event.reason in (ResyncReason.STATE_LOST, ResyncReason.SLOW_CONSUMER):
+            return
+        (own, _, top), (own_then, _, top_then) = after.partition("/"), event.token.partition("/")
+        last: Numbered | None = None
+        if own_then != own:
+            last, _ = self._links.get((keys.reader_channel(reader_id), own), (None, 0))
+            must(last is not None and last.token == own_then, f"a hole or a repeat in the stream at {event}")
+        elif top_then == top:
+            must(False, f"an event that moves no position: {event}")
+        while top_then != top:
+            link = self._links.get((keys.TOP_CHANNEL, top))
+            must(link is not None, f"the shared stream does not lead from {after} to {event}")
+            passed, numbered_at = link or (event, 0)
+            top = passed.token
+            if top == top_then and own_then == own:
+                last = passed
+            elif self._history.follows_throughout(reader_id, passed.author_id, numbered_at):
+                must(False, f"passed over in the shared stream: {passed}")
+        told = (event.kind, event.entry_id, event.reason)
+        must(last is not None and (last.kind, last.entry_id, last.reason) == told, f"{event} is not {last}")
+
+
+# (reader, rooms, how many, entry id to start behind, whether to ask for a live cursor) -> a page that was held
+# against the oracle.
+Fetch = Callable[[int, Services, int, int | None, bool], Awaitable[HomeTimeline]]
+
+
+class Client:
+    """One person's live client. `entries` is what it shows; `after` is all it remembers over a broken connection."""
+
+    def __init__(self, person: int, world: World, chains: Chains, fetch: Fetch) -> None:
+        self.person, self._world, self._chains, self._fetch = person, world, chains, fetch
+        self.entries: set[int] = set()
+        self.after: str | None = None
+        self.taken = 0
+        # Since the last resync: what was added, and from which moment of birth, author by author.
+        self._added: set[int] = set()
+        self._newest: dict[int, int] = {}
+
+    async def run(self, process: Process) -> None:
+        """Connected, until cancelled."""
+        if self.after is None:
+            self.after = await self._page(process)
+        reader = Reader(self.person, process.services.hub)
+        process.readers.append(reader)
+        try:
+            async for event in reader.events(self.after):
+                self._chains.check(self.person, self.after, event)
+                await self._take(process, event)
+                self.after = event.token
+                self.taken += 1
+        finally:
+            if reader in process.readers:
+                process.readers.remove(reader)
+
+    async def _page(self, process: Process) -> str:
+        page = await self._fetch(self.person, process.services, 100, None, True)
+        self.entries = {edge.entry_id for edge in page.edges}
+        self._added.clear()
+        self._newest.clear()
+        return page.live_token
+
+    async def _take(self, process: Process, event: Numbered) -> None:
+        if event.kind == "s":
+            await self._page(process)
+        elif event.kind == "-":
+            self.entries.discard(event.entry_id)
+            self._added.discard(event.entry_id)
+        elif await self._shows(process, event.entry_id):
+            self._in_order(event)
+            self.entries.add(event.entry_id)
+
+    async def _shows(self, process: Process, entry_id: int) -> bool:
+        """As resolvers.live: hydrated and filtered as on a page."""
+        since = self._world.history.now
+        context = self._world.info(process.services, self.person).context
+        shown = visible(self.person, [entry_id], await hydrate(context, self.person, [entry_id]))
+        allowed = self._world.history.allowed(self.person, entry_id, since)
+        must(allowed or not shown, f"an event shows {entry_id}, which may not be seen")
+        return bool(shown)
+
+    def _in_order(self, event: Numbered) -> None:
+        """One author's entries come in the order in which they were written, each once: those of top users at least
+        once, for their author is named."""
+        history = self._world.history
+        again = event.entry_id in self._added
+        must(not again or bool(event.author_id), f"added twice: {event}")
+        author, born = history.entries[event.entry_id].author, history.born[event.entry_id]
+        # Relayed again, an old tweet is new to whoever has followed since and is not merged yet: a resync follows.
+        merged = author == self.person or self._world.conveyor.settled((self.person, author))
+        must(again or not merged or born > self._newest.get(author, 0), f"out of order: {event}")
+        self._added.add(event.entry_id)
+        self._newest[author] = max(born, self._newest.get(author, 0))

@@ -1,0 +1,172 @@
+"""Gates: MongoDB's collections and a Redis client whose every command is one step of the scheduler. Real servers; the
+commands are sent without asyncio, so that a step has happened when it returns."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.connection import Connection
+from redis.exceptions import ResponseError
+
+from tests.model.wire import Collection, Wire
+
+Gate = Callable[[str], Awaitable[None]]
+# (collection) has just been written to.
+Written = Callable[[str], None]
+# (channel, data) has just been published.
+Published = Callable[[str, str], None]
+
+_WRITES = ("insert", "update", "delete", "find_one_and")
+
+
+class GatedMongo:
+    """Stands for datastore.mongo.Mongo where rooms want its collections."""
+
+    def __init__(self, wire: Wire, gate: Gate, written: Written) -> None:
+        self._wire, self._gate, self._written = wire, gate, written
+
+    def __getattr__(self, name: str) -> "_Collection":
+        return _Collection(self._wire[name], self._gate, self._written)
+
+
+class _Collection:
+    def __init__(self, real: Collection, gate: Gate, written: Written) -> None:
+        self._real, self._gate, self._written = real, gate, written
+
+    def find(self, query: Any, fields: Any = None) -> "_Cursor":
+        return _Cursor(partial(self._real.find, query, fields), f"{self._real.name}.find", self._gate)
+
+    def aggregate(self, pipeline: Any) -> "_Cursor":
+        return _Cursor(partial(self._real.aggregate, pipeline), f"{self._real.name}.aggregate", self._gate)
+
+    def __getattr__(self, command: str) -> Callable[..., Awaitable[Any]]:
+        async def run(*args: Any, **more: Any) -> Any:
+            await self._gate(f"{self._real.name}.{command}")
+            answer = getattr(self._real, command)(*args, **more)
+            if command.startswith(_WRITES):
+                self._written(self._real.name)
+            return answer
+
+        return run
+
+
+class _Cursor:
+    """All that a query finds, read in one step."""
+
+    def __init__(self, read: Callable[..., list[Any]], label: str, gate: Gate) -> None:
+        self._read, self._label, self._gate = read, label, gate
+
+    def sort(self, *by: Any) -> "_Cursor":
+        self._read = partial(self._read, sort=by)
+        return self
+
+    def limit(self, count: int) -> "_Cursor":
+        self._read = partial(self._read, limit=count)
+        return self
+
+    def hint(self, index: Any) -> "_Cursor":
+        self._read = partial(self._read, hint=index)
+        return self
+
+    async def to_list(self, _length: int | None = None) -> list[Any]:
+        await self._gate(self._label)
+        return self._read()
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        for doc in await self.to_list():
+            yield doc
+
+
+class Line:
+    """A connection for commands and one that listens to channels, to one Redis, both without asyncio."""
+
+    def __init__(self, url: str) -> None:
+        address = urlsplit(url)
+        # Any: the driver's connections are untyped.
+        kind: Any = Connection
+        self._commands, self._heard = (
+            kind(address.hostname or "", address.port or 0, decode_responses=True, protocol=2) for _ in range(2)
+        )
+        self._commands.connect()
+        self._heard.connect()
+        self._loaded: set[str] = set()
+        # Scripts by their SHA.
+        self._names: dict[str, str] = {}
+        # In a small world streams have few events: cut them exactly and not by whole nodes of a hundred.
+        self.send("CONFIG", "SET", "stream-node-max-entries", 1)
+
+    def send(self, *command: Any) -> Any:
+        """The answer to a command. Nothing here may be refused: a script that fails is no outage to get over."""
+        # MongoDB's integers are of a class of their own, which this connection does not take.
+        self._commands.send_command(*(int(part) if isinstance(part, int) else part for part in command))
+        try:
+            return self._commands.read_response()
+        except ResponseError as error:
+            raise AssertionError(f"Redis refuses {command}: {error}") from error
+
+    def load(self, name: str, script: str) -> None:
+        """Load a script, once."""
+        if script not in self._loaded:
+            self._loaded.add(script)
+            self._names[self.send("SCRIPT", "LOAD", script)] = name
+
+    def label(self, command: tuple[Any, ...]) -> str:
+        """What a command is called: scripts by their name."""
+        if command[0] == "EVALSHA":
+            return f"redis {self._names.get(command[1])} {' '.join(map(str, command[3:]))}"
+        return f"redis {' '.join(map(str, command))}"
+
+    def listen(self, channels: list[str]) -> None:
+        """Hear these channels and no others from here on."""
+        self._heard.send_command("SUNSUBSCRIBE")
+        self.heard()
+        self._heard.send_command("SSUBSCRIBE", *channels)
+        self.heard()
+
+    def heard(self) -> list[tuple[str, str]]:
+        """(channel, data) of all that was published since the last call, in order."""
+        self._heard.send_command("PING")
+        messages = []
+        while (answer := self._heard.read_response()) != "PONG" and answer[0] != "pong":
+            if answer[0] == "smessage":
+                messages.append((answer[1], answer[2]))
+        return messages
+
+    def close(self) -> None:
+        self._commands.disconnect()
+        self._heard.disconnect()
+
+
+class GatedRedis(Redis):
+    """redis-py's client with a Line instead of its network. Each command of a pipeline is a step: only transactions
+    are atomic, and Perch has none."""
+
+    def __init__(self, line: Line, gate: Gate, published: Published) -> None:
+        super().__init__(decode_responses=True, protocol=2)
+        self._line, self._gate, self._published = line, gate, published
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        await self._gate(self._line.label(args))
+        answer = self._line.send(*args)
+        if args[0] in ("EVALSHA", "EVAL", "SPUBLISH"):
+            for message in self._line.heard():
+                self._published(*message)
+        callback = self.response_callbacks.get(args[0])
+        return callback(answer, **options) if callback else answer
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        assert not transaction
+        return _GatedPipeline(self)
+
+
+class _GatedPipeline(Pipeline):
+    def __init__(self, redis: GatedRedis) -> None:
+        super().__init__(redis.connection_pool, redis.response_callbacks, False, None)
+        self._redis = redis
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        stack, self.command_stack = self.command_stack, []
+        return [await self._redis.execute_command(*args, **options) for args, options in stack]
