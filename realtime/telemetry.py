@@ -6,12 +6,16 @@ from typing import Any
 import structlog
 from prometheus_client import Counter, Gauge
 
+from datastore.records import Resync, TweetAdded, TweetRemoved
+
 EVENTS_HANDLED = Counter("perch_events_handled", "Events a worker handled.", ["event"])
 EVENT_LAG = Gauge("perch_event_lag_seconds", "From relay to acknowledgement, of the newest batch.")
 PAIRS_WRITTEN = Counter("perch_fanout_pairs", "(reader, entry) pairs sent to Redis.")
 DEAD_LETTERS = Counter("perch_dead_letters", "Events set aside after too many deliveries.")
 LIVE_READERS = Gauge("perch_live_readers", "Open home timeline subscriptions of this process.")
 LIVE_EVENTS = Counter("perch_live_events", "Numbered events handed to subscriptions.", ["kind"])
+# Looked up once: it is counted for each event and socket.
+LIVE_EVENTS_BY_KIND = {kind: LIVE_EVENTS.labels(kind.__name__) for kind in (TweetAdded, TweetRemoved, Resync)}
 LIVE_READ_ON = Counter("perch_live_read_on", "Times a reader's stream was read because pub/sub did not suffice.")
 COPY_READS = Counter("perch_copy_reads", "Tweets and people looked up among copies.", ["layer", "kind", "outcome"])
 RECONCILE_COMPARED = Counter("perch_reconcile_compared", "Derived things compared with their truth.", ["kind"])

@@ -30,7 +30,7 @@ async def home_timeline_events(info: Info, after: str | None) -> AsyncGenerator[
             context.loaders = context.services.loaders()
             event = await _event(context, viewer_id, numbered, wanted)
             if event:
-                telemetry.LIVE_EVENTS.labels(type(event).__name__).inc()
+                telemetry.LIVE_EVENTS_BY_KIND[type(event)].inc()
                 yield event
 
 
@@ -46,7 +46,7 @@ async def shown_events(
                 edge, scene = await audience.look(watch.viewer_id, numbered)
                 event = TweetAdded(numbered.token, edge) if edge else None
             if event:
-                telemetry.LIVE_EVENTS.labels(type(event).__name__).inc()
+                telemetry.LIVE_EVENTS_BY_KIND[type(event)].inc()
                 yield event, scene
 
 

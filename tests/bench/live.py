@@ -135,23 +135,28 @@ class World:
             tokens += [session.access_token for session in opened]
         return ordered, tokens
 
-    async def write(self, authors: int, number: int) -> None:
-        """One tweet of each of the first authors, past the API: only the delivery costs the server."""
-        await asyncio.gather(
-            *(
-                self.services.tweets.add(self.author_ids[a], f"{ids.now_ms()} {a} {number}", ids.now_ms())
-                for a in range(authors)
-            )
-        )
+    async def write(self, author: int, number: int) -> None:
+        """One tweet, past the API: only the delivery costs the server."""
+        now_ms = ids.now_ms()
+        await self.services.tweets.add(self.author_ids[author], f"{now_ms} {author} {number}", now_ms)
+
+    async def write_all(self, authors: int, number: int) -> None:
+        """One tweet of each of the first authors."""
+        await asyncio.gather(*(self.write(author, number) for author in range(authors)))
 
 
-async def paced(seconds: float, a_second: float, call: Callable[[], Awaitable[None]]) -> None:
-    """Calls at an even pace."""
+async def paced(authors: int, write: Callable[[int, int], Awaitable[None]]) -> None:
+    """POSTS_A_SECOND writes at an even pace, the authors in turn; one does not wait for the other."""
     loop = asyncio.get_running_loop()
     start = loop.time()
-    for number in range(int(seconds * a_second)):
-        await asyncio.sleep(max(0.0, start + number / a_second - loop.time()))
-        await call()
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(SECONDS * POSTS_A_SECOND):
+            await asyncio.sleep(max(0.0, start + number / POSTS_A_SECOND - loop.time()))
+            tasks.create_task(_one(write, number % authors, 1 + number // authors))
+
+
+async def _one(write: Callable[[int, int], Awaitable[None]], author: int, number: int) -> None:
+    await write(author, number)
 
 
 # ---------------------------------------------------------------- the measurements
@@ -170,19 +175,18 @@ async def idle(name: str, pid: int, url: str, tokens: Sequence[str], steps: Sequ
 
 
 async def delivery(
-    name: str, pid: int, url: str, tokens: Sequence[str], write: Callable[[int], Awaitable[None]]
+    name: str, pid: int, url: str, tokens: Sequence[str], write: Callable[[int, int], Awaitable[None]]
 ) -> None:
     """CPU of the server process for each delivered event, and how long it takes from the write."""
     authors = len(tokens) // FOLLOWERS
     async with client() as sockets:
         await sockets.tell("open", url=url, tokens=tokens, at_once=OPENED_AT_ONCE)
         await asyncio.sleep(2)
-        numbers = iter(range(10**9))
-        await write(next(numbers))
+        await asyncio.gather(*(write(author, 0) for author in range(authors)))
         await sockets.tell("wait", events=len(tokens), ms=10_000)
         await sockets.tell("forget")
         began, wall = cpu_seconds(pid), time.perf_counter()
-        await paced(SECONDS, POSTS_A_SECOND / authors, lambda: write(next(numbers)))
+        await paced(authors, write)
         told = await sockets.tell("wait", events=SECONDS * POSTS_A_SECOND * FOLLOWERS, ms=10_000)
         used, share = cpu_seconds(pid) - began, (cpu_seconds(pid) - began) / (time.perf_counter() - wall)
         each = 1e6 * used / max(told["events"], 1)
@@ -229,7 +233,7 @@ async def storm(first: Process, url: str, other_url: str, world: World, readers:
         await sockets.tell("open", url=url, tokens=world.readers[:readers], at_once=OPENED_AT_ONCE)
         await asyncio.sleep(2)
         # Everybody has a cursor.
-        await world.write(authors, 3 * 10**6)
+        await world.write_all(authors, 3 * 10**6)
         await sockets.tell("wait", events=readers, ms=30_000)
         await sockets.tell("forget")
         await sockets.tell("follow", url=other_url, jitter_ms=1000)
@@ -237,7 +241,7 @@ async def storm(first: Process, url: str, other_url: str, world: World, readers:
         began = time.time() * 1000
         rounds = 3
         for number in range(1, rounds + 1):
-            await world.write(authors, 3 * 10**6 + number)
+            await world.write_all(authors, 3 * 10**6 + number)
             await asyncio.sleep(0.5)
         told = await sockets.tell("wait", events=rounds * readers, ms=60_000)
         print(
@@ -290,18 +294,17 @@ async def measured(
     url, peer_url = f"ws://127.0.0.1:{cluster.port}/graphql", f"ws://127.0.0.1:{port}/graphql"
     names = [f"r{number}" for number in range(len(world.readers))]
 
-    async def publish(number: int) -> None:
+    async def publish(author: int, number: int) -> None:
+        node_ = {"id": "x", "text": f"{ids.now_ms()} {author} {number}", "author": {"id": "y", "username": "a"}}
+        event = json.dumps({"cursor": "c", "edge": {"cursor": "c", "source": "FOLLOWING", "node": node_}})
         async with clients.redis.pipeline(transaction=False) as pipe:
-            for author in range(1000 // FOLLOWERS):
-                node_ = {"id": "x", "text": f"{ids.now_ms()} {author} {number}", "author": {"id": "y", "username": "a"}}
-                edge = {"cursor": "c", "source": "FOLLOWING", "node": node_}
-                for reader in range(FOLLOWERS * author, FOLLOWERS * (author + 1)):
-                    pipe.publish(f"home:r{reader}", json.dumps({"cursor": "c", "edge": edge}))
+            for reader in range(FOLLOWERS * author, FOLLOWERS * (author + 1)):
+                pipe.publish(f"home:r{reader}", event)
             await pipe.execute()
 
     await idle("Perch", server.pid, url, world.readers, steps)
     await idle("Node ", peer.pid, peer_url, names, steps)
-    await delivery("Perch", server.pid, url, world.readers[:1000], lambda number: world.write(100, number))
+    await delivery("Perch", server.pid, url, world.readers[:1000], world.write)
     await delivery("Node ", peer.pid, peer_url, names[:1000], publish)
     await mutations(server.pid, url, f"{http}/graphql", world, 1000)
     await storm(server, url, f"ws://127.0.0.1:{other.port}/graphql", world, storm_readers)
