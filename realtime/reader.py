@@ -44,7 +44,9 @@ class Chain:
     queue: deque[Numbered] = field(default_factory=deque)
 
     def start(self, position: str) -> None:
-        """Begin here, as a reconnect does: the stream is read before pub/sub counts."""
+        """Begin here, as a reconnect does: the stream is read before pub/sub counts, and what it queued before does not
+        count at all."""
+        self.queue.clear()
         self.position = self.tail = position
         self.doubt()
 
@@ -132,13 +134,14 @@ class Reader:
                 await self.wake.wait()
 
     def _next(self) -> Chain | None:
-        """The chain whose head comes first: an author who changes roads keeps their order."""
-        if self.own.queue and self.top.queue:
-            return min(self.own, self.top, key=lambda chain: chain.queue[0].entry_id)
-        if self.own.queue:
-            return self.own
-        # Behind what may still be read on from the reader's own stream.
-        return self.top if self.top.queue and not self.own.stale else None
+        """The chain whose head comes first: an author who changes roads keeps their order. None while a chain without a
+        head is still to be read on, for what it holds may come before the other's."""
+        own, top = self.own, self.top
+        if own.queue and top.queue:
+            return min(own, top, key=lambda chain: chain.queue[0].entry_id)
+        if own.queue:
+            return None if top.stale else own
+        return top if top.queue and not own.stale else None
 
     def _placed(self, event: Numbered) -> Numbered:
         return replace(event, token=f"{self.own.position}/{self.top.position}")
