@@ -159,6 +159,11 @@ class Client:
         self._newest.clear()
         return page.live_token
 
+    def lost_set(self) -> None:
+        """The person's set is lost: before the resync that its rebuilding brings, what is handled again may be new to
+        the set that is being built."""
+        self._added.clear()
+
     async def _take(self, process: Process, event: Numbered) -> None:
         if event.kind == "s":
             await self._page(process)
@@ -180,13 +185,14 @@ class Client:
 
     def _in_order(self, event: Numbered) -> None:
         """One author's entries come in the order in which they were written, each once: those of top users at least
-        once, for their author is named."""
+        once, for their author is named. What the page showed may come again, at any time."""
         history = self._world.history
         again = event.entry_id in self._added
         must(not again or bool(event.author_id), f"added twice: {event}")
         author, born = history.entries[event.entry_id].author, history.born[event.entry_id]
         # Relayed again, an old tweet is new to whoever has followed since and is not merged yet: a resync follows.
         merged = author == self.person or self._world.conveyor.settled((self.person, author))
-        must(again or not merged or born > self._newest.get(author, 0), f"out of order: {event}")
+        known = again or event.entry_id in self.entries
+        must(known or not merged or born > self._newest.get(author, 0), f"out of order: {event}")
         self._added.add(event.entry_id)
         self._newest[author] = max(born, self._newest.get(author, 0))
