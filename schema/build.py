@@ -16,7 +16,7 @@ from strawberry.types import ExecutionContext
 from strawberry.types.graphql import OperationType
 
 from resolvers.context import Context
-from schema.charges import Charged, Plans
+from schema.charges import Charged, Plans, counted
 from schema.errors import FieldError, TextTooLong, render
 from schema.limits import CACHED_DOCUMENTS, COST, RULES, TOKENS, NoIntrospection
 from schema.mutation import Mutation
@@ -82,7 +82,8 @@ class PerchSchema(strawberry.Schema):
 
     async def stream(self, *args: Any, context_value: Any = None, **kwargs: Any) -> Any:
         """An operation of a socket. The socket has one context; each operation gets its own, with its own loaders."""
-        return await super().stream(*args, context_value=context_value.for_operation(), **kwargs)
+        context = context_value.for_operation()
+        return counted(await super().stream(*args, context_value=context, **kwargs), context)
 
 
 def build(cost_limit: int = COST, introspection: bool = True) -> PerchSchema:
