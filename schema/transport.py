@@ -189,7 +189,8 @@ class AnyCase(StarletteRequestAdapter):
 def refusal(status: int, message: str) -> Response:
     """A request that is no operation: a GraphQL error without data."""
     body = {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]}
-    return Response(orjson.dumps(body), status, media_type="application/json")
+    headers = {"Allow": "GET, POST"} if status == 405 else None
+    return Response(orjson.dumps(body), status, headers, media_type="application/json")
 
 
 def routes(
@@ -198,7 +199,7 @@ def routes(
     """The endpoint over HTTP and websocket, and the IDE's files where there is an IDE."""
     endpoint = Endpoint(schema, services, ide, origins, sockets)
     found: list[BaseRoute] = [
-        Route("/graphql", endpoint, methods=["GET", "POST", "OPTIONS", "HEAD"]),
+        Route("/graphql", endpoint),
         WebSocketRoute("/graphql", endpoint),
     ]
     return found + (graphiql.routes(ide) if ide else [])
