@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from datastore.settings import Settings
 from realtime import keys
 from realtime.connect import RedisError
 from realtime.scripts import Scripts
@@ -45,15 +46,15 @@ class Spent:
     full_seconds: float = 0
 
 
-def budgets(tweets: int, follows: int, likes: int, sign_ups: int, log_ins: int, cost: int) -> Budgets:
+def budgets(settings: Settings) -> Budgets:
     """How many of each action one caller has, over the time that goes with it."""
     return {
-        Action.TWEET: Budget(tweets, 3 * 3600),
-        Action.FOLLOW: Budget(follows, 24 * 3600),
-        Action.LIKE: Budget(likes, 24 * 3600),
-        Action.SIGN_UP: Budget(sign_ups, 30 * 60),
-        Action.LOG_IN: Budget(log_ins, 5 * 60, closed_without_redis=True),
-        Action.QUERY: Budget(cost, 3600),
+        Action.TWEET: Budget(settings.tweets_in_3_hours, 3 * 3600),
+        Action.FOLLOW: Budget(settings.follows_a_day, 24 * 3600),
+        Action.LIKE: Budget(settings.likes_a_day, 24 * 3600),
+        Action.SIGN_UP: Budget(settings.sign_ups_in_30_minutes, 30 * 60),
+        Action.LOG_IN: Budget(settings.log_ins_in_5_minutes, 5 * 60, closed_without_redis=True),
+        Action.QUERY: Budget(settings.cost_an_hour, 3600),
     }
 
 

@@ -10,6 +10,7 @@ from datastore.follows import Follows
 from datastore.mongo import Mongo
 from datastore.purges import Purges
 from datastore.retweets import Retweets
+from datastore.settings import Settings
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime import keys
@@ -38,15 +39,11 @@ class Pipeline:
         self,
         mongo: Mongo,
         redis: Client,
-        partitions: int,
-        waits: Waits,
-        bounds: Bounds,
-        top_user_threshold: int,
-        purge_waits: PurgeWaits,
-        purge_slice: int,
-        reconcile_waits: ReconcileWaits,
+        settings: Settings,
     ) -> None:
-        rooms = open_rooms(mongo, redis, partitions, bounds, top_user_threshold)
+        threshold, partitions = settings.top_user_threshold, settings.partitions
+        waits = Waits(lease=settings.lease_seconds)
+        rooms = open_rooms(mongo, redis, partitions, Bounds.of(settings), threshold)
         self.changes = Changes(mongo)
         self.top_users = rooms.top_users
         self._redis = redis
@@ -59,8 +56,8 @@ class Pipeline:
 
         self._relay = Relay(self.changes, redis, partitions, waits, forget)
         self._worker = Worker(redis, rooms, partitions, waits)
-        self._purger = Purger(Purges(mongo, purge_slice), redis, self._settle, purge_waits)
-        self.reconciler = Reconciler(mongo, redis, rooms, self._settle, top_user_threshold, reconcile_waits)
+        self._purger = Purger(Purges(mongo, settings.purge_slice), redis, self._settle, PurgeWaits.of(settings))
+        self.reconciler = Reconciler(mongo, redis, rooms, self._settle, threshold, ReconcileWaits.of(settings))
 
     async def run(self) -> None:
         """Relay (as leader or waiting to be one) and work, until cancelled."""

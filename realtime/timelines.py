@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, islice
+from typing import Self
 
 import structlog
 
 from datastore.entries import Entries
 from datastore.follows import Follows
 from datastore.ids import MAX_ID
+from datastore.settings import Settings
 from realtime import keys
 from realtime.connect import RedisError
 from realtime.copies import Copies
@@ -51,6 +53,17 @@ class Bounds:
     events_kept: int = EVENTS_KEPT
     # A builder that has not finished by then is taken for dead.
     build_lease_ms: int = 5000
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the operator has it."""
+        return cls(
+            kept_entries=settings.kept_entries,
+            trim_at=settings.trim_at,
+            inactive_ms=settings.inactive_days * 24 * 3600 * 1000,
+            presence_ms=settings.presence_seconds * 1000,
+            events_kept=settings.events_kept,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import strawberry
 
@@ -18,12 +18,13 @@ from datastore.retweets import Retweets
 from datastore.search import Search
 from datastore.session_ends import SessionEnds
 from datastore.sessions import Sessions
+from datastore.settings import Settings
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime.cache import Cache, CacheBounds
 from realtime.connect import Client
 from realtime.hub import Hub
-from realtime.limits import Budgets, Limits
+from realtime.limits import Budgets, Limits, budgets
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
 from realtime.top_tweets import TopTweets
@@ -71,6 +72,21 @@ class Options:
     sweep_seconds: float
     bounds: Bounds
     cache: CacheBounds
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the operator has it."""
+        return cls(
+            secret_key=settings.secret_key.get_secret_value(),
+            access_token=timedelta(seconds=settings.access_token_seconds),
+            refresh_token=timedelta(days=settings.refresh_token_days),
+            text_limit=settings.text_limit,
+            rate_limits=settings.rate_limits,
+            budgets=budgets(settings),
+            sweep_seconds=settings.sweep_seconds,
+            bounds=Bounds.of(settings),
+            cache=CacheBounds.of(settings),
+        )
 
 
 def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Options) -> Services:

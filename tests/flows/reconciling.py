@@ -19,6 +19,7 @@ from realtime import keys
 from realtime.handlers import Rooms
 from realtime.pipeline import Pipeline, open_rooms, settle
 from realtime.reconcile import Reconciler, Report
+from realtime.timelines import Bounds
 
 REDIS_NUMBER = 8
 # The way a test names a fault: what it is found as, of whom, and who else.
@@ -71,7 +72,7 @@ async def world(settings: Settings, number: int, **more: Any) -> AsyncIterator[W
     async with app.clients(own) as clients:
         await clients.live.flushdb()
         async with app.working(own) as pipeline:
-            rooms = open_rooms(clients.mongo, clients.live, own.partitions, app.bounds_of(own), own.top_user_threshold)
+            rooms = open_rooms(clients.mongo, clients.live, own.partitions, Bounds.of(own), own.top_user_threshold)
             then = ids.now_ms() - 600_000
             docs = [users.new_doc(f"person{n}", f"Happy Person {n}", then + n) for n in range(number)]
             await clients.mongo.users.insert_many([doc | {"password": "x"} for doc in docs])
