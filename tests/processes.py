@@ -47,19 +47,19 @@ class Cluster:
     def beside(self) -> "Cluster":
         """Another server's place on the same MongoDB and Redis; nothing runs there yet."""
         other = Cluster((self._env["MONGO_URL"], self._env["REDIS_URL"]), self.folder)
-        other._env = self._env | {"PORT": str(other.port)}
+        other._env, other.started = self._env | {"PORT": str(other.port)}, self.started
         return other
 
     async def second_server(self) -> "Cluster":
         """Another server process on the same MongoDB and Redis; stopped with this cluster."""
         other = self.beside()
-        self.started.append(await other.start("serve"))
+        await other.start("serve")
         return other
 
     async def start(self, command: str, *more: str, **settings: str) -> Process:
         """`python -m app COMMAND`; its output goes to a file of its own."""
         env = self._env | settings
-        with (self.folder / f"{command}.{self.port}.{len(self.started)}.log").open("wb") as log:
+        with (self.folder / f"{command}.{len(self.started)}.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "app", command, *more, cwd=ROOT, env=env, stdout=log, stderr=log
             )

@@ -143,9 +143,7 @@ async def box(folder: Path) -> AsyncIterator[Box]:
         first = Cluster((mongo_url, redis_url), folder, **WAITS)
         stack.push_async_callback(first.stop)
         made = Box(first, members, valkey, redis_line)
-        second = first.beside()
-        stack.push_async_callback(second.stop)
-        made._clusters.append(second)
+        made._clusters.append(first.beside())
         for name in (*SERVERS, *WORKERS):
             await made.start(name)
         for cluster in made._clusters:
