@@ -50,6 +50,8 @@ class Charged(SchemaExtension):
         cost = plan.cost(variables)
         if cost > limit:
             raise too_costly(cost, limit, plan.heaviest(variables))
+        if execution.operation_type is OperationType.QUERY:
+            guards.admit_read(execution.context)
         await guards.charge(execution.context, cost)
         yield
         if cost and execution.operation_type is not OperationType.SUBSCRIPTION:

@@ -1,4 +1,4 @@
-"""A line between two programs that can be cut, held or slowed: a proxy on the loopback. Never looks at what it carries."""
+"""A line between two programs that can be cut, held or slowed: a loopback proxy. Never looks at what it carries."""
 
 import asyncio
 from collections.abc import AsyncIterator
