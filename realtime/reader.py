@@ -6,10 +6,11 @@ silent hole, never a repeat.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from datastore import ids
 from datastore.records import ResyncReason
 from realtime import telemetry
 from realtime.connect import RedisError
@@ -134,11 +135,11 @@ class Reader:
                 await self.wake.wait()
 
     def _next(self) -> Chain | None:
-        """The chain whose head comes first: an author who changes roads keeps their order. None while a chain without a
-        head is still to be read on, for what it holds may come before the other's."""
+        """The chain whose head comes next, so that an author who changes roads keeps their order. None while a chain
+        without a head is still to be read on, for what it holds may come before the other's."""
         own, top = self.own, self.top
         if own.queue and top.queue:
-            return min(own, top, key=lambda chain: chain.queue[0].entry_id)
+            return top if _follows_one_of(own.queue[0], top.queue) else own
         if own.queue:
             return None if top.stale else own
         return top if top.queue and not own.stale else None
@@ -177,3 +178,13 @@ def parse(token: str, payload: str) -> Numbered:
 def for_others(event: Numbered) -> Numbered:
     """The same place in the stream, with nothing for this reader."""
     return Numbered(event.token, ".", event.entry_id)
+
+
+def _follows_one_of(event: Numbered, others: Iterable[Numbered]) -> bool:
+    """Whether one of the others is older and of the same author: ids begin with their time and hold their author's
+    bucket. The other way round need not be asked: both streams would have to be behind each other."""
+    bucket = ids.bucket(event.entry_id)
+    return any(
+        other.entry_id < event.entry_id and other.kind != "." and ids.bucket(other.entry_id) == bucket
+        for other in others
+    )
