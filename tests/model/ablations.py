@@ -100,7 +100,7 @@ ABLATIONS = [
     ),
     Ablation(
         "whoever creates the presence deletes the stream",
-        theme="absences",
+        theme="lapses",
         lua=(("page", "redis.call('DEL', ev)", ""),),
     ),
     Ablation(
@@ -152,17 +152,17 @@ ABLATIONS = [
     ),
     Ablation(
         "a follow of a top user merges too",
-        theme="crossings",
+        theme="arrivals",
         python=(_handled("UserFollowed", ablated.merge_plain_ones_alone),),
     ),
     Ablation(
         "a follow of a top user is flagged",
-        theme="crossings",
+        theme="arrivals",
         python=(_handled("UserFollowed", ablated.merge_unflagged),),
     ),
     Ablation(
         "the road is a function of the id and the log",
-        theme="crossings",
+        theme="departures",
         python=((Roads, "is_pulled", lambda self, _: self.is_top),),
     ),
     Ablation(
@@ -172,23 +172,25 @@ ABLATIONS = [
     ),
     Ablation(
         "demotion merges before it takes flags away",
-        theme="crossings",
+        theme="departures",
         python=((TopUsers, "demote", ablated.flags_before_merge),),
     ),
     Ablation(
         "demotion reads followers after its switch",
-        theme="crossings",
+        theme="departures",
         python=((TopUsers, "demote", ablated.followers_before_switch),),
     ),
-    Ablation("demotion merges what was pulled", theme="crossings", python=((Timelines, "fill", ablated.fill_nothing),)),
+    Ablation(
+        "demotion merges what was pulled", theme="departures", python=((Timelines, "fill", ablated.fill_nothing),)
+    ),
     Ablation(
         "who wrote on the top road looks again",
-        theme="crossings",
+        theme="departures",
         python=((handlers, "_push", ablated.push_and_look_no_more),),
     ),
     Ablation(
         "top users' entries are numbered though no recents are kept",
-        theme="crossings",
+        theme="departures",
         lua=(("announce", "local prev = redis.call", "if not name then return 0 end\nlocal prev = redis.call"),),
     ),
 ]

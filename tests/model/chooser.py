@@ -69,9 +69,12 @@ class Chooser:
         which = rng.randrange(len(actor.waiting))
         held = actor.waiting[which][0].startswith(self._theme.held) and actor.name not in self._paused
         if rng.random() < (0.4 if held else self._pauses):
-            self._paused[actor.name] = self._drawn + rng.randrange(10, 120)
+            self._hold_up(actor.name)
             return None
         return "step", actor.name, which
+
+    def _hold_up(self, name: str) -> None:
+        self._paused[name] = self._drawn + self._rng.randrange(10, 120)
 
     def _possible(self, verb: str) -> bool:
         """Whether it is worth a choice now."""
@@ -132,7 +135,10 @@ class Chooser:
         return (verb,) if verb == "quiet" else (verb, process)
 
     def __iter__(self) -> Iterator[Choice]:
-        yield from self._theme.opening
+        for choice in self._theme.opening:
+            yield choice
+            if choice[0] == "hold":
+                self._hold_up(choice[1])
         opened = self._run.scheduler.steps
         while self._run.scheduler.steps < opened + STEPS and self._drawn < CHOICES:
             yield self.next()

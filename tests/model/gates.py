@@ -3,7 +3,7 @@ commands are sent without asyncio, so that a step has happened when it returns."
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -27,6 +27,13 @@ class GatedMongo:
 
     def __init__(self, wire: Wire, gate: Gate, written: Written) -> None:
         self._wire, self._gate, self._written = wire, gate, written
+
+    def standby(self) -> Self:
+        """The same: there is one member."""
+        return self
+
+    def without_primary_seconds(self) -> float:
+        return 0
 
     def __getattr__(self, name: str) -> "_Collection":
         return _Collection(self._wire[name], self._gate, self._written)

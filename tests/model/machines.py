@@ -32,6 +32,13 @@ class Machines(Stage):
         await self.scheduler.step(actor, which)
         return True
 
+    async def do_hold(self, name: str, command: str) -> bool:
+        """Somebody goes on up to this command; whoever chooses holds them up there."""
+        actor = self.scheduler.actors.get(name)
+        while actor and actor.waiting and not actor.waiting[0][0].startswith(command):
+            await self.scheduler.step(actor)
+        return bool(actor and actor.waiting)
+
     async def do_relay(self, count: int) -> bool:
         return self.conveyor.relay(count)
 

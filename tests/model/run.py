@@ -22,7 +22,7 @@ class Run(People, Quiet):
             self.clock.ms += 1
             author = people[PROLIFIC] if rng.random() < 0.6 else rng.choice(people)
             self.tweets[f"old{number}"] = await services.tweets.add(author, "old", self.clock.ms)
-        if rng.random() < 0.6:
+        if rng.random() < self.theme.promoted:
             for one in self.world.crowd:
                 await services.follows.add(one, people[PROLIFIC], self.clock.ms)
             await self.world.worker_rooms.top_users.promote(people[PROLIFIC])

@@ -32,6 +32,8 @@ class Theme:
     prolific: float = 0.0
     # How many of the follows there may be are there at the start.
     dense: tuple[float, ...] = (0.2, 0.6)
+    # How often that one is a top user at the start.
+    promoted: float = 0.6
     # What is done first, after what was planted.
     opening: tuple[Choice, ...] = ()
     # Each run leaves some verbs out and triples others (swarm testing: what is rare with all the rest around it becomes
@@ -46,6 +48,11 @@ _ROADS = ("redis merge", "redis announce", "users.update_one", "follows.update_m
 _LIVE = ("redis deliver", "tweets.insert_one", "retweets.insert_one")
 # A timeline is kept, and a client is connected.
 _SERVED: tuple[Choice, ...] = (("connect", "live0-opening", "a", 0), ("rest",))
+# A timeline is being built, and its builder is slow.
+_BUILDING: tuple[Choice, ...] = (
+    ("read", "opening read", "a", 0, 50, False),
+    ("hold", "opening read", "redis build_finish"),
+)
 _NO_TOP_USERS = {"threshold": (99,)}
 # Nobody is on the top road but by a crowd that comes and goes.
 _CROWD = {"threshold": (3,), "crowd": (4,), "batch": (2, 9), "kept": (3, 5), "top_events": (9,)}
@@ -86,44 +93,56 @@ THEMES: dict[str, Theme] = {
     ),
     # Two processes build the same timeline, and it is lost in between.
     "takeovers": Theme(
-        _ON | {"post": 14, "read": 16, "evict": 8, "lapse": 2, "kill": 3},
+        _ON | {"post": 14, "read": 14, "evict": 5, "lapse": 2, "kill": 2},
         held=("redis build_finish",),
-        sizes=_NO_TOP_USERS | {"kept": (5,)},
+        sizes=_NO_TOP_USERS | {"kept": (5,), "batch": (9,)},
         focus=0.95,
-        dense=(0.6,),
+        dense=(0.9,),
+        opening=_BUILDING,
     ),
     # Sets with less in them than they might hold.
     "floors": Theme(
-        _ON | {"post": 10, "delete": 6, "follow": 10, "unfollow": 6, "read": 10, "evict": 4},
+        _ON | {"post": 6, "delete": 6, "follow": 10, "unfollow": 3, "read": 10, "evict": 3},
         held=("redis build_finish",),
-        sizes=_NO_TOP_USERS | {"kept": (2, 3)},
+        sizes=_NO_TOP_USERS | {"kept": (2, 3), "batch": (9,)},
         focus=0.9,
-        dense=(0.2,),
+        dense=(0.0, 0.2),
+        opening=(*_BUILDING, ("relate", "follow", "opening follow", "b", 0, PROLIFIC)),
     ),
-    # Present without a timeline, and the other way round.
+    # A client is present, and its timeline is not kept any more.
     "absences": Theme(
-        _ON | {"post": 12, "follow": 3, "unfollow": 1, "connect": 14, "crash": 7, "read": 3, "evict": 8, "sweep": 2},
-        held=("redis deliver",),
-        evicted=("tl", "on"),
-        sizes=_NO_TOP_USERS | {"kept": (5,), "events": (9,), "clients": (1,)},
+        _ON | {"post": 12, "follow": 4, "unfollow": 1, "connect": 3, "crash": 1, "read": 2, "evict": 6},
+        sizes=_NO_TOP_USERS | {"kept": (5,), "events": (9,), "clients": (1,), "batch": (9,)},
+        focus=0.9,
+        dense=(0.6,),
+        opening=_SERVED,
+    ),
+    # Its timeline is kept, and the client is not present any more.
+    "lapses": Theme(
+        _ON | {"post": 14, "connect": 2, "crash": 4, "read": 10, "evict": 6},
+        evicted=("on",),
+        sizes=_NO_TOP_USERS | {"kept": (5,), "events": (9,), "clients": (1,), "batch": (9,)},
         focus=0.9,
         live_reads=0.9,
+        dense=(0.9,),
+        opening=(*_SERVED, ("crash", "live0-opening"), ("post", "opening", "a", PROLIFIC, None)),
     ),
     # What a client shows has to go again.
     "removals": Theme(
         _ON
         | {"post": 8, "retweet": 8, "undo": 3, "delete": 9, "connect": 10, "crash": 2, "sweep": 1}
         | {"unfollow": 2, "block": 0.5, "mute": 1, "unmute": 1},
-        sizes=_NO_TOP_USERS | {"kept": (2, 5), "events": (9,)},
+        sizes=_NO_TOP_USERS | {"kept": (2, 5), "events": (9,), "batch": (9,)},
         focus=0.9,
         dense=(0.4,),
+        opening=_SERVED,
     ),
     # Much happens while a client fetches its page.
     "cursors": Theme(
         _ON | {"post": 14, "delete": 2, "connect": 14, "evict": 6, "sweep": 4},
-        held=("redis page", "follows.find", "redis top_position"),
+        held=("redis page", "follows.find"),
         evicted=("on",),
-        sizes=_NO_TOP_USERS | {"kept": (5,), "events": (9,)},
+        sizes=_NO_TOP_USERS | {"kept": (5,), "events": (9,), "batch": (9,)},
         focus=0.9,
         dense=(0.6,),
     ),
@@ -139,6 +158,43 @@ THEMES: dict[str, Theme] = {
         prolific=0.6,
         dense=(0.6,),
     ),
+    # Whoever was there before follows a top user, who stops being one.
+    "arrivals": Theme(
+        _ON | {"post": 10, "follow": 5, "unfollow": 4, "crowd": 6, "read": 8, "connect": 2, "evict": 1},
+        held=_ROADS,
+        evicted=("tl", "recent"),
+        sizes=_CROWD | {"batch": (9,), "clients": (1,)},
+        focus=0.9,
+        prolific=0.7,
+        dense=(0.0, 0.2),
+        promoted=1.0,
+        opening=(
+            *_SERVED,
+            ("relate", "follow", "opening follow", "b", 0, PROLIFIC),
+            ("rest",),
+            ("crowd", PROLIFIC, False),
+        ),
+    ),
+    # A top user stops being one, while a tweet of theirs is on its way.
+    "departures": Theme(
+        _ON | {"post": 10, "crowd": 3, "read": 14, "connect": 2, "evict": 1, "unfollow": 1},
+        held=("redis merge", "users.update_one", "follows.update_many"),
+        evicted=("recent",),
+        sizes=_CROWD | {"batch": (9,), "clients": (1,)},
+        focus=0.9,
+        prolific=0.8,
+        dense=(0.9,),
+        promoted=1.0,
+        opening=(
+            *_SERVED,
+            ("evict", "recent", PROLIFIC),
+            ("post", "opening", "a", PROLIFIC, None),
+            ("rest",),
+            ("post", "late", "b", PROLIFIC, None),
+            ("hold", "late", "tweets.insert_one"),
+            ("crowd", PROLIFIC, False),
+        ),
+    ),
     # The same while a client is away: it comes back to both streams.
     "returns": Theme(
         _ON | {"post": 14, "retweet": 1, "crowd": 6, "connect": 2, "crash": 4, "drop": 1, "sweep": 1, "lose": 1},
@@ -147,6 +203,7 @@ THEMES: dict[str, Theme] = {
         focus=1.0,
         prolific=0.9,
         dense=(0.9,),
+        promoted=1.0,
         opening=(
             *_SERVED,
             ("crash", "live0-opening"),
