@@ -69,7 +69,7 @@ ABLATIONS = [
     ),
     Ablation(
         "a merge leaves out what is below the floor",
-        theme="floors",
+        theme="gaps",
         lua=(("common", "if tonumber(ARGV[i]) > tonumber(high) then", "if true then"),),
     ),
     Ablation(
@@ -85,7 +85,7 @@ ABLATIONS = [
     Ablation("a page trusts no set below the highest floor", theme="roads", seed=16, python=((timelines, "max", min),)),
     Ablation(
         "finishing a rebuild ends the live state",
-        theme="absences",
+        theme="refills",
         lua=(("build_finish", "redis.call('DEL', KEYS[2], KEYS[3])", ""),),
     ),
     Ablation(
@@ -95,7 +95,7 @@ ABLATIONS = [
     ),
     Ablation(
         "a merge that finds no timeline ends the presence",
-        theme="absences",
+        theme="strangers",
         lua=(("merge", "redis.call('DEL', on)", ""),),
     ),
     Ablation(
@@ -138,7 +138,7 @@ ABLATIONS = [
         "a message that is not the next is read on", theme="live", seed=11, python=((Chain, "offer", ablated.any_next),)
     ),
     Ablation(
-        "of both streams the lower entry comes first", theme="returns", python=((Reader, "_next", ablated.own_first),)
+        "of both streams the lower entry comes first", theme="backlogs", python=((Reader, "_next", ablated.own_first),)
     ),
     Ablation(
         "a page reads the reader's own newest entries",
@@ -185,7 +185,7 @@ ABLATIONS = [
     ),
     Ablation(
         "who wrote on the top road looks again",
-        theme="departures",
+        theme="stragglers",
         python=((handlers, "_push", ablated.push_and_look_no_more),),
     ),
     Ablation(
