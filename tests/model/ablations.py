@@ -31,7 +31,7 @@ ABLATIONS = [
     ),
     Ablation(
         "a build claims before it reads",
-        theme="builds",
+        theme="claims",
         python=((Timelines, "_build", ablated.read_before_claim),),
     ),
     Ablation(
@@ -54,7 +54,7 @@ ABLATIONS = [
     ),
     Ablation(
         "a merge raises the floor to its cut",
-        theme="roads",
+        theme="floors",
         lua=(("merge", "fill(tl, name, floor, ARGV[7], 8)", "fill(tl, name, floor, '0', 8)"),),
     ),
     Ablation(
@@ -110,7 +110,7 @@ ABLATIONS = [
     ),
     Ablation(
         "only a new entry is numbered",
-        theme="live",
+        theme="repeats",
         lua=(("deliver", "redis.call('ZADD', tl, entry, entry) == 1", "redis.call('ZADD', tl, entry, entry) >= 0"),),
     ),
     Ablation(
@@ -167,7 +167,7 @@ ABLATIONS = [
     ),
     Ablation(
         "promotion flags before it switches",
-        theme="roads",
+        theme="late promotions",
         python=((TopUsers, "promote", ablated.switch_before_flags),),
     ),
     Ablation(
@@ -177,7 +177,7 @@ ABLATIONS = [
     ),
     Ablation(
         "demotion reads followers after its switch",
-        theme="departures",
+        theme="late demotions",
         python=((TopUsers, "demote", ablated.followers_before_switch),),
     ),
     Ablation(

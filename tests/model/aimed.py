@@ -14,7 +14,34 @@ _NO_TOP_USERS = {"threshold": (99,)}
 # Nobody is on the top road but by a crowd that comes and goes.
 _CROWD = {"threshold": (3,), "crowd": (4,), "batch": (2, 9), "kept": (3, 5), "top_events": (9,)}
 
+
+def _late(command: str) -> tuple[Choice, ...]:
+    """The crowd's event raises another, whose worker is held up before this command and taken for dead."""
+    return (
+        ("relay", 9),
+        ("work", "opening work", [0], 1),
+        ("finish", "opening work"),
+        ("work", "late", [0], 1),
+        ("hold", "late", command),
+        ("lose", "late", False),
+    )
+
+
 AIMED: dict[str, Theme] = {
+    # Somebody is about to build a timeline, and has perhaps read what is to be in it.
+    "claims": Theme(
+        ON | {"post": 14, "read": 12, "evict": 6, "follow": 2},
+        held=("redis build",),
+        sizes=_NO_TOP_USERS | {"kept": (5,), "batch": (9,)},
+        focus=0.9,
+        dense=(0.9,),
+        opening=(
+            ("read", "opening read", "a", 0, 50, False),
+            ("hold", "opening read", "redis build_begin"),
+            ("post", "opening", "b", PROLIFIC, None),
+            ("rest", "opening read"),
+        ),
+    ),
     # Two processes build the same timeline, and it is lost in between.
     "takeovers": Theme(
         ON | {"post": 14, "read": 14, "evict": 5, "lapse": 2, "kill": 2},
@@ -62,7 +89,7 @@ AIMED: dict[str, Theme] = {
         sizes=_NO_TOP_USERS | {"kept": (5,), "events": (9,), "clients": (1,), "batch": (9,)},
         focus=0.9,
         dense=(0.0, 0.2),
-        opening=(*_SERVED, ("evict", "tl", 0), ("relate", "follow", "opening follow", "b", 0, PROLIFIC)),
+        opening=(*_SERVED, ("evict", "tl", 0), ("relate", "follow", "opening follow", "b", 0, PROLIFIC), ("quiet",)),
     ),
     # Its timeline was built again, with what is still on its way there.
     "refills": Theme(
@@ -88,6 +115,15 @@ AIMED: dict[str, Theme] = {
         live_reads=0.9,
         dense=(0.9,),
         opening=(*_SERVED, ("crash", "live0-opening"), ("post", "opening", "a", PROLIFIC, None)),
+    ),
+    # Events are handled again.
+    "repeats": Theme(
+        ON | {"post": 10, "retweet": 2, "connect": 3, "read": 2, "lose": 6, "rewind": 3},
+        held=("redis deliver",),
+        sizes=_NO_TOP_USERS | {"kept": (5,), "events": (9,), "clients": (1,)},
+        focus=0.9,
+        dense=(0.9,),
+        opening=(*_SERVED, ("post", "opening", "a", PROLIFIC, None), ("rest",), ("rewind", 1)),
     ),
     # What a client shows has to go again.
     "removals": Theme(
@@ -223,6 +259,40 @@ AIMED: dict[str, Theme] = {
             ("rest",),
             ("post", "other", "b", PROLIFIC, None),
             ("rest",),
+        ),
+    ),
+    # A worker that was taken for dead demotes, or promotes, when all has changed since.
+    "late demotions": Theme(
+        ON | {"post": 10, "read": 10, "crowd": 2, "connect": 2, "lose": 1},
+        held=ROADS,
+        sizes=_CROWD | {"batch": (9,), "clients": (1,)},
+        focus=0.9,
+        prolific=0.8,
+        dense=(0.9,),
+        promoted=1.0,
+        opening=(
+            *_SERVED,
+            ("crowd", PROLIFIC, False),
+            *_late("users.update_one"),
+            ("crowd", PROLIFIC, True),
+            ("post", "opening", "a", PROLIFIC, None),
+            ("rest", "late"),
+        ),
+    ),
+    "late promotions": Theme(
+        ON | {"post": 10, "read": 10, "crowd": 2, "connect": 2, "lose": 1},
+        held=ROADS,
+        sizes=_CROWD | {"batch": (9,), "clients": (1,)},
+        focus=0.9,
+        prolific=0.8,
+        dense=(0.9,),
+        promoted=0.0,
+        opening=(
+            *_SERVED,
+            ("crowd", PROLIFIC, True),
+            *_late("follows.update_many"),
+            ("post", "opening", "a", PROLIFIC, None),
+            ("rest", "late"),
         ),
     ),
 }

@@ -32,6 +32,8 @@ class Theme:
     prolific: float = 0.0
     # How many of the follows there may be are there at the start.
     dense: tuple[float, ...] = (0.2, 0.6)
+    # After how many commands all comes to rest. Soon, or what went wrong is set right by what happens later.
+    steps: tuple[int, ...] = (40, 80, 160)
     # How often that one is a top user at the start.
     promoted: float = 0.6
     # What is done first, after what was planted.
@@ -47,6 +49,8 @@ BUILDS = ("redis build",)
 ROADS = ("redis merge", "redis announce", "users.update_one", "follows.update_many")
 LIVE = ("redis deliver", "tweets.insert_one", "retweets.insert_one")
 
+_LONG = (200,)
+
 BROAD: dict[str, Theme] = {
     "all": Theme(
         ON
@@ -54,6 +58,7 @@ BROAD: dict[str, Theme] = {
         | {"follow": 6, "unfollow": 5, "block": 1, "unblock": 1, "mute": 1, "unmute": 1, "crowd": 1, "quiet": 0.2}
         | {"crash": 2, "kill": 1, "lose": 3, "rewind": 1, "drop": 2, "reconnect": 1, "sweep": 3}
         | {"evict": 4, "lapse": 2, "flush": 1},
+        steps=_LONG,
         held=BUILDS + ROADS + LIVE,
         evicted=("tl", "tl", "on", "ev", "recent", "recent", "top on", "top ev"),
         swarm=True,
@@ -62,6 +67,7 @@ BROAD: dict[str, Theme] = {
         ON
         | {"post": 16, "delete": 1, "follow": 3, "unfollow": 1, "read": 14, "connect": 2}
         | {"evict": 9, "lapse": 4, "flush": 1, "kill": 1, "sweep": 1},
+        steps=_LONG,
         held=BUILDS,
         evicted=("tl", "tl", "tl", "recent"),
     ),
@@ -69,6 +75,7 @@ BROAD: dict[str, Theme] = {
         ON
         | {"post": 12, "retweet": 1, "delete": 3, "follow": 9, "unfollow": 8, "read": 8, "connect": 4, "crowd": 4}
         | {"lose": 3, "drop": 2, "sweep": 2, "evict": 1, "rewind": 0.5},
+        steps=_LONG,
         held=ROADS,
         evicted=("tl", "recent", "recent", "top on", "top ev"),
         sizes={"threshold": (1, 2, 2, 3)},
@@ -78,6 +85,7 @@ BROAD: dict[str, Theme] = {
         | {"post": 12, "retweet": 4, "undo": 3, "delete": 6, "follow": 4, "unfollow": 1, "block": 0.5, "mute": 0.5}
         | {"read": 3, "connect": 12, "crash": 6, "drop": 4, "reconnect": 2, "sweep": 4, "lose": 2}
         | {"evict": 4, "flush": 0.5},
+        steps=_LONG,
         held=LIVE,
         evicted=("tl", "tl", "tl", "on", "ev", "top ev"),
     ),
