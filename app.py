@@ -243,6 +243,8 @@ def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:
         server_header=False,
         log_level=settings.log_level.lower(),
         timeout_keep_alive=75,
+        # Else a connection that a request let read on keeps that request's deadline for those that follow.
+        reset_contextvars=True,
         timeout_graceful_shutdown=10,
     )
 
