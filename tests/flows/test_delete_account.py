@@ -322,7 +322,7 @@ async def test_a_transaction_whose_writer_was_killed_holds_up_no_purge_for_long(
     await bob.follow(ann)
     await ann.post("locked")
     # What SIGKILL leaves behind: nobody ends this transaction but MongoDB.
-    async with app.clients(perch.settings) as opened, await opened.mongo.client.start_session() as session:
+    async with app.clients(perch.settings) as opened, opened.mongo.session() as session:
         session.start_transaction()
         lock = {"$set": {"lock": 1}}
         await opened.mongo.tweets.update_one({"author": number(ann)}, lock, session=session)
