@@ -19,6 +19,7 @@ from strawberry.types.graphql import OperationType
 from resolvers.context import Context
 from schema.charges import Charged, Plans
 from schema.errors import FieldError, TextTooLong, render
+from schema.executor import InPlace
 from schema.limits import CACHED_DOCUMENTS, COST, TOKENS, NoIntrospection, StaticLimits
 from schema.mutation import Mutation
 from schema.query import Query
@@ -93,5 +94,6 @@ def build(cost_limit: int = COST, introspection: bool = True) -> PerchSchema:
             OneOperation,
             lambda: Charged(plans),
         ],
+        execution_context_class=InPlace,
         config=StrawberryConfig(disable_field_suggestions=True),
     )
