@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from datastore import ids, popularity
-from datastore.mongo import BulkWriteError, Collection, Doc, Mongo, Session, UpdateOne
+from datastore.mongo import BulkWriteError, Collection, Doc, DuplicateKeyError, Mongo, Session, UpdateOne
 
 T = TypeVar("T")
 
@@ -44,12 +44,14 @@ async def atomically(mongo: Mongo, work: Callable[[Session], Coroutine[Any, Any,
             async with mongo.session() as session:
                 done: T = await session.with_transaction(again, write_concern=mongo.db.write_concern)
                 return done
-        except BulkWriteError as error:
+        except (BulkWriteError, DuplicateKeyError) as error:
             if tries == DUPLICATE_TRIES or not _only_duplicates(error):
                 raise
 
 
-def _only_duplicates(error: BulkWriteError) -> bool:
+def _only_duplicates(error: BulkWriteError | DuplicateKeyError) -> bool:
+    if isinstance(error, DuplicateKeyError):
+        return True
     return all(each["code"] == _DUPLICATE_KEY for each in (error.details or {}).get("writeErrors", [{"code": 0}]))
 
 

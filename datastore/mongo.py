@@ -1,10 +1,13 @@
 """MongoDB: the client, the collections and their indexes. The only module that imports the driver."""
 
 import inspect
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeAlias
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from copy import copy
+from typing import Any, Self, TypeAlias
 
+import pymongo
 from bson import Timestamp
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import (
@@ -20,6 +23,7 @@ from pymongo import (
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from datastore import popularity
+from datastore.deadlines import due_in
 
 __all__ = [
     "RETWEETS_BY_AUTHOR",
@@ -40,7 +44,9 @@ __all__ = [
     "UpdateOne",
     "aggregated",
     "duplicate_field",
+    "is_outage",
     "watching",
+    "within",
 ]
 
 Doc = dict[str, Any]
@@ -147,11 +153,24 @@ class Mongo:
 
     def __init__(self, url: str, database: str, deadline_ms: int = 10_000, driver: str = "motor") -> None:
         self.client = _client(driver, url, deadline_ms)
-        self.db = self.client.get_database(
-            database,
-            write_concern=WriteConcern("majority"),
-            read_preference=ReadPreference.PRIMARY,
-        )
+        self._primary_seen = time.monotonic()
+        self._open(database, ReadPreference.PRIMARY)
+
+    def standby(self) -> Self:
+        """The same database over the same client, read from whatever member is left; it may lag behind the truth."""
+        other = copy(self)
+        other._open(self.db.name, ReadPreference.SECONDARY_PREFERRED)
+        return other
+
+    def without_primary_seconds(self) -> float:
+        """How long nobody has been found who takes writes, as far as this client was asked; 0 while there is one."""
+        topology: Any = self.client.topology_description
+        if topology.has_writable_server():
+            self._primary_seen = time.monotonic()
+        return time.monotonic() - self._primary_seen
+
+    def _open(self, database: str, reads: Any) -> None:
+        self.db = self.client.get_database(database, write_concern=WriteConcern("majority"), read_preference=reads)
         self.users = self.db["users"]
         self.sessions = self.db["sessions"]
         self.tweets = self.db["tweets"]
@@ -226,6 +245,23 @@ async def _opened(making: Any) -> AsyncIterator[Any]:
 async def _made(making: Any) -> Any:
     """What a call gives: one driver gives it at once where the other gives it later."""
     return await making if inspect.isawaitable(making) else making
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Everything that this task asks of MongoDB ends in so many seconds: the driver chooses a server, retries and waits
+    that long in all, and tells the server. What is begun later fails at once (`is_outage`)."""
+    with due_in(seconds), pymongo.timeout(seconds):
+        yield
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Whether it says that MongoDB could not be asked or did not answer in time, and not that it refused: what passes
+    by itself. A write may have happened."""
+    if not isinstance(error, PyMongoError):
+        return False
+    # What the driver has retried until there was no time left keeps its label.
+    return isinstance(error, AutoReconnect) or error.timeout or error.has_error_label("RetryableWriteError")
 
 
 def duplicate_field(error: DuplicateKeyError) -> str:

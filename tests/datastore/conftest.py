@@ -1,12 +1,12 @@
-"""A fresh database on this test process's mongod for each test of this room, through either driver."""
+"""An empty database on this test process's mongod for each test of this room, through either driver."""
 
-import secrets
 from collections.abc import AsyncIterator
 
 import pytest
 
 from datastore.mongo import DRIVERS, Mongo
 from datastore.settings import Settings
+from tests.emptied import emptied
 
 # Where the calls of the drivers differ, or how they fail. MONGO_DRIVER=pymongo in the environment runs all on one.
 BOTH = {"test_mongo", "test_changes", "test_session_ends", "test_sessions"}
@@ -30,8 +30,7 @@ def driver(settings: Settings) -> str:
 
 @pytest.fixture
 async def mongo(mongo_url: str, driver: str) -> AsyncIterator[Mongo]:
-    mongo = Mongo(mongo_url, f"test_{secrets.token_hex(6)}", driver=driver)
-    await mongo.ensure_indexes()
+    mongo = Mongo(mongo_url, "test_datastore", driver=driver)
+    await emptied(mongo)
     yield mongo
-    await mongo.client.drop_database(mongo.db.name)
     await mongo.close()
