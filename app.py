@@ -104,7 +104,7 @@ class Clients:
 async def clients(settings: Settings) -> AsyncIterator[Clients]:
     """Connections for both URLs, closed at the end."""
     opened = Clients(
-        Mongo(settings.mongo_url, settings.mongo_database),
+        Mongo(settings.mongo_url, settings.mongo_database, driver=settings.mongo_driver),
         for_requests(settings.redis_url, settings.redis_timeout_ms, settings.breaker_open_seconds),
         for_workers(settings.redis_url),
     )
@@ -113,7 +113,7 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
     finally:
         await opened.redis.aclose()
         await opened.live.aclose()
-        opened.mongo.close()
+        await opened.mongo.close()
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from datastore import ids, popularity
-from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure
+from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure, watching
 from datastore.records import Hiding
 
 # What a resume token that fell off the oplog gives: ChangeStreamHistoryLost, ChangeStreamFatalError.
@@ -227,9 +227,9 @@ class Changes:
     async def watch(self, lease: Lease) -> AsyncIterator["ChangeReader"]:
         """The stream behind the lease's watermark, or from its start. Raises HistoryLostError."""
         options: Doc = {"resume_after": lease.token} if lease.token else {"start_at_operation_time": lease.start}
-        stream = self._mongo.db.watch(_PIPELINE, max_await_time_ms=AWAIT_MS, batch_size=1000, **options)
+        opening = watching(self._mongo.db, _PIPELINE, max_await_time_ms=AWAIT_MS, batch_size=1000, **options)
         try:
-            async with stream:
+            async with opening as stream:
                 yield ChangeReader(stream)
         except OperationFailure as error:
             if error.code in HISTORY_LOST:

@@ -18,6 +18,7 @@ from strawberry.types.graphql import OperationType
 from resolvers.context import Context
 from schema.charges import Charged, Plans, counted
 from schema.errors import FieldError, TextTooLong, render
+from schema.executor import InPlace
 from schema.limits import CACHED_DOCUMENTS, COST, RULES, TOKENS, NoIntrospection
 from schema.mutation import Mutation
 from schema.query import Query
@@ -104,5 +105,6 @@ def build(cost_limit: int = COST, introspection: bool = True) -> PerchSchema:
             OneOperation,
             lambda: Charged(plans),
         ],
+        execution_context_class=InPlace,
         config=StrawberryConfig(disable_field_suggestions=True),
     )
