@@ -13,11 +13,11 @@ import itertools
 import shutil
 import statistics
 from collections.abc import Sequence
-from dataclasses import astuple, fields
+from dataclasses import asdict, astuple, fields
 
 import uvloop
 
-from tests.bench import peers
+from tests.bench import peers, report
 from tests.bench.load import Sample, measure
 from tests.bench.peers import Field, Server
 from tests.bench.workloads import WORKLOADS, Workload
@@ -76,6 +76,15 @@ async def _turn(
     return sample
 
 
+def write(figures: Figures, rounds: int, seconds: float) -> None:
+    """Into the documents."""
+    rows = [
+        {"workload": name, "what": WORKLOADS[name].what, "server": server, "connections": connections} | asdict(sample)
+        for (name, server, connections), sample in figures.items()
+    ]
+    report.keep("requests", {"rounds": rounds, "seconds": seconds, "rows": rows})
+
+
 def median(samples: Sequence[Sample]) -> Sample:
     """Field by field."""
     middle = [statistics.median(column) for column in zip(*map(astuple, samples), strict=True)]
@@ -100,5 +109,8 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    uvloop.run(main(given.peers.split(","), given.only.split(","), given.rounds, given.seconds, given.fresh))
+    found = uvloop.run(main(given.peers.split(","), given.only.split(","), given.rounds, given.seconds, given.fresh))
+    if given.write:
+        write(found, given.rounds, given.seconds)
