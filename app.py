@@ -10,7 +10,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +30,8 @@ from datastore.records import ImportCounts
 from datastore.settings import Settings, complaints, settings_table
 from realtime import devserver as redis_devserver
 from realtime import telemetry
-from realtime.cache import CacheBounds
 from realtime.connect import Client, for_requests, for_workers
-from realtime.limits import budgets
 from realtime.pipeline import Pipeline, open_rooms
-from realtime.purger import PurgeWaits
-from realtime.reconcile import ReconcileWaits
-from realtime.relay import Waits
 from realtime.timelines import Bounds
 from resolvers import accounts
 from resolvers.context import Context, Options, Services, open_services
@@ -111,7 +105,7 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
     """Connections for both URLs, closed at the end."""
     opened = Clients(
         Mongo(settings.mongo_url, settings.mongo_database),
-        for_requests(settings.redis_url),
+        for_requests(settings.redis_url, settings.redis_timeout_ms, settings.breaker_open_seconds),
         for_workers(settings.redis_url),
     )
     try:
@@ -127,7 +121,7 @@ async def services_of(settings: Settings, opened: Clients) -> AsyncIterator[Serv
     """The rooms that answer requests, over a database that is ready for them."""
     await opened.mongo.ensure_indexes()
     await Changes(opened.mongo).prepare()
-    services = open_services(opened.mongo, opened.redis, opened.live, options_of(settings))
+    services = open_services(opened.mongo, opened.redis, opened.live, Options.of(settings))
     try:
         yield services
     finally:
@@ -160,36 +154,9 @@ async def working(settings: Settings) -> AsyncIterator[Pipeline]:
     """A relay, a worker, a purger and a reconciler, running meanwhile."""
     async with clients(settings) as opened:
         await opened.mongo.ensure_indexes()
-        pipeline = pipeline_of(settings, opened)
+        pipeline = Pipeline(opened.mongo, opened.live, settings)
         async with running(pipeline.run()):
             yield pipeline
-
-
-def pipeline_of(settings: Settings, opened: Clients) -> Pipeline:
-    """Everything that follows a write, not running yet."""
-    purges = PurgeWaits(
-        look=settings.purge_look_seconds,
-        lease=2 * settings.lease_seconds,
-        again=settings.purge_again_seconds,
-    )
-    reconciles = ReconcileWaits(
-        every=settings.reconcile_every_seconds,
-        pause=settings.reconcile_pause_seconds,
-        grace=settings.reconcile_grace_seconds,
-        look=settings.lease_seconds,
-        slice=settings.reconcile_slice,
-    )
-    return Pipeline(
-        opened.mongo,
-        opened.live,
-        settings.partitions,
-        Waits(lease=settings.lease_seconds),
-        bounds_of(settings),
-        settings.top_user_threshold,
-        purges,
-        settings.purge_slice,
-        reconciles,
-    )
 
 
 @asynccontextmanager
@@ -201,17 +168,6 @@ async def running(background: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         task.cancel()
 
 
-def bounds_of(settings: Settings) -> Bounds:
-    """How much Redis keeps."""
-    return Bounds(
-        kept_entries=settings.kept_entries,
-        trim_at=settings.trim_at,
-        inactive_ms=settings.inactive_days * 24 * 3600 * 1000,
-        presence_ms=settings.presence_seconds * 1000,
-        events_kept=settings.events_kept,
-    )
-
-
 def patience_of(settings: Settings) -> Patience:
     """What the sockets of this process may take, and how they are sent away."""
     return Patience(
@@ -219,38 +175,6 @@ def patience_of(settings: Settings) -> Patience:
         stalled_seconds=settings.stalled_seconds,
         drain_slice=settings.drain_slice,
         drain_pause_seconds=settings.drain_pause_seconds,
-    )
-
-
-def cache_bounds_of(settings: Settings) -> CacheBounds:
-    """How long tweets and profiles are cached, how many of them in this process, and what a change waits for."""
-    return CacheBounds(
-        life_ms=settings.cache_seconds * 1000,
-        process_ms=settings.process_cache_ms,
-        process_kept=settings.process_cache_kept,
-        drop_ms=settings.cache_drop_ms,
-    )
-
-
-def options_of(settings: Settings) -> Options:
-    """What the request path needs to know."""
-    return Options(
-        secret_key=settings.secret_key.get_secret_value(),
-        access_token=timedelta(seconds=settings.access_token_seconds),
-        refresh_token=timedelta(days=settings.refresh_token_days),
-        text_limit=settings.text_limit,
-        rate_limits=settings.rate_limits,
-        budgets=budgets(
-            tweets=settings.tweets_in_3_hours,
-            follows=settings.follows_a_day,
-            likes=settings.likes_a_day,
-            sign_ups=settings.sign_ups_in_30_minutes,
-            log_ins=settings.log_ins_in_5_minutes,
-            cost=settings.cost_an_hour,
-        ),
-        sweep_seconds=settings.sweep_seconds,
-        bounds=bounds_of(settings),
-        cache=cache_bounds_of(settings),
     )
 
 
@@ -357,7 +281,7 @@ async def import_(settings: Settings, args: argparse.Namespace) -> None:
 
 async def promote_due(settings: Settings, opened: Clients) -> None:
     """Makes top users of those whom an import or the demo world gave too many followers."""
-    rooms = open_rooms(opened.mongo, opened.live, settings.partitions, bounds_of(settings), settings.top_user_threshold)
+    rooms = open_rooms(opened.mongo, opened.live, settings.partitions, Bounds.of(settings), settings.top_user_threshold)
     due = await rooms.top_users.promote_all()
     if due:
         say(f"{len(due):,} authors have more than {settings.top_user_threshold:,} followers and are top users now")

@@ -20,11 +20,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic
+from typing import Generic, Self
 
 import structlog
 
 from datastore.records import Tweet, User
+from datastore.settings import Settings
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime import copies, keys, telemetry
@@ -51,6 +52,16 @@ class CacheBounds:
     process_ms: int = 500
     process_kept: int = 2_000
     drop_ms: int = 50
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the operator has it."""
+        return cls(
+            life_ms=settings.cache_seconds * 1000,
+            process_ms=settings.process_cache_ms,
+            process_kept=settings.process_cache_kept,
+            drop_ms=settings.cache_drop_ms,
+        )
 
 
 class _Kind(Generic[R]):

@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import structlog
 
 from datastore.mongo import PyMongoError
 from datastore.purges import Purge, Purges
+from datastore.settings import Settings
 from realtime import keys, limits
 from realtime.connect import Client, RedisError
 
@@ -31,6 +32,15 @@ class PurgeWaits:
     look: float = 1.0
     lease: float = 10.0
     again: float = 60.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the operator has it."""
+        return cls(
+            look=settings.purge_look_seconds,
+            lease=2 * settings.lease_seconds,
+            again=settings.purge_again_seconds,
+        )
 
 
 class Purger:

@@ -8,7 +8,7 @@ Knows no rule of its own: the comparisons do.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import structlog
 
@@ -19,6 +19,7 @@ from datastore.mongo import Mongo, PyMongoError
 from datastore.passes import Pass, Passes
 from datastore.quiet import Quiet
 from datastore.recounts import Recounts
+from datastore.settings import Settings
 from datastore.stated import Retweeted, TweetTexts, UserNames
 from realtime import telemetry
 from realtime.compare_roads import AuthorRoads, FollowFlags
@@ -58,6 +59,17 @@ class ReconcileWaits:
     grace: float = 30.0
     look: float = 5.0
     slice: int = 200
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the operator has it."""
+        return cls(
+            every=settings.reconcile_every_seconds,
+            pause=settings.reconcile_pause_seconds,
+            grace=settings.reconcile_grace_seconds,
+            look=settings.lease_seconds,
+            slice=settings.reconcile_slice,
+        )
 
     @property
     def lease(self) -> float:

@@ -10,15 +10,18 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, islice
+from typing import Self
 
 import structlog
 
 from datastore.entries import Entries
 from datastore.follows import Follows
 from datastore.ids import MAX_ID
+from datastore.settings import Settings
 from realtime import keys
 from realtime.connect import RedisError
 from realtime.copies import Copies
+from realtime.load import Burden, Load
 from realtime.scripts import Arg, Scripts, fresh_token, unlink_matching
 
 log = structlog.get_logger()
@@ -51,6 +54,17 @@ class Bounds:
     events_kept: int = EVENTS_KEPT
     # A builder that has not finished by then is taken for dead.
     build_lease_ms: int = 5000
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the operator has it."""
+        return cls(
+            kept_entries=settings.kept_entries,
+            trim_at=settings.trim_at,
+            inactive_ms=settings.inactive_days * 24 * 3600 * 1000,
+            presence_ms=settings.presence_seconds * 1000,
+            events_kept=settings.events_kept,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +100,10 @@ _AWAY = _Kept([], MAX_ID, "", Copies.NONE)
 class Timelines:
     """The timelines of all readers."""
 
-    def __init__(self, scripts: Scripts, follows: Follows, entries: Entries, bounds: Bounds) -> None:
+    def __init__(
+        self, scripts: Scripts, follows: Follows, entries: Entries, bounds: Bounds, load: Load | None = None
+    ) -> None:
+        self._load = load
         self._scripts = scripts
         self._follows = follows
         self._entries = entries
@@ -219,7 +236,8 @@ class Timelines:
         """Knows nothing while Redis is away or another process builds."""
         try:
             kept = await self._read(names, count, before, live)
-            if kept is None and await build():
+            # Where too much is asked already, MongoDB answers this page alone.
+            if kept is None and (self._load is None or self._load.spares(Burden.REBUILD)) and await build():
                 kept = await self._read(names, count, before, live)
             return kept or _NOTHING
         except RedisError as error:

@@ -9,6 +9,7 @@ from datastore import ids, importer
 from datastore.records import User
 from realtime import keys
 from realtime.pipeline import open_rooms
+from realtime.timelines import Bounds
 from schema import globalid
 from tests.perch import Perch
 
@@ -50,7 +51,7 @@ async def test_a_tweet_of_the_most_followed_author_is_in_every_read_timeline(per
 async def test_imported_authors_above_the_threshold_become_top_users(perch: Perch, tmp_path: Path) -> None:
     author = await imported(perch, tmp_path, "h")
     settings = perch.settings
-    rooms = open_rooms(perch.mongo, perch.redis, settings.partitions, app.bounds_of(settings), 8)
+    rooms = open_rooms(perch.mongo, perch.redis, settings.partitions, Bounds.of(settings), 8)
     assert author.id in await rooms.top_users.promote_all()
     tweet = await rooms.tweets.add(author.id, "pulled", ids.now_ms())
     await perch.settle()

@@ -12,7 +12,6 @@ from unittest import mock
 
 from graphql import OperationDefinitionNode, parse
 
-import app
 from datastore import follows, ids, retweets
 from datastore.mongo import Mongo
 from datastore.settings import Settings
@@ -25,7 +24,7 @@ from realtime.pipeline import open_rooms
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds
 from resolvers import context
-from resolvers.context import Context, Info, Services, open_services
+from resolvers.context import Context, Info, Options, Services, open_services
 from tests.model.conveyor import Conveyor
 from tests.model.gates import GatedMongo, GatedRedis, Line, Published
 from tests.model.oracle import History
@@ -145,7 +144,7 @@ class World:
 
     def services(self) -> Services:
         """The rooms of an API process that has just started."""
-        options = app.options_of(self.ground.settings)
+        options = Options.of(self.ground.settings)
         options = replace(options, bounds=self.bounds, sweep_seconds=0, rate_limits=False)
         return open_services(self.mongo, self.redis, self.redis, options)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from datastore.settings import Settings
 from realtime import keys
 from realtime.limits import Action, budgets
 from resolvers.accounts import throttled_name
@@ -18,7 +19,7 @@ SIGN_UP = "mutation ($input: SignUpInput!) { signUp(input: $input) { tokens { ac
 LOG_IN = 'logIn(input: {usernameOrEmail: "%s", password: "wrong horse 7"}) { errors { code } }'
 HERE = "127.0.0.1"
 # What the settings say when nobody says otherwise.
-BUDGETS = budgets(tweets=300, follows=400, likes=1000, sign_ups=5, log_ins=25, cost=500_000)
+BUDGETS = budgets(Settings.model_construct())
 
 
 @pytest.fixture(scope="module")
