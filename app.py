@@ -17,6 +17,7 @@ import uvicorn
 import uvloop
 from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
@@ -37,6 +38,7 @@ from resolvers import accounts
 from resolvers.context import Context, Options, Services, open_services
 from schema import health, transport
 from schema.build import build as build_schema
+from schema.edge import Edge
 from schema.sockets import Patience, Sockets
 
 DEMO_TWEET_SECONDS = 20.0
@@ -144,7 +146,8 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
         ide = GRAPHIQL if development else None
         schema = build_schema(settings.cost_limit, introspection=development)
         endpoint = transport.routes(schema, services, ide, list(settings.allowed_origins), sockets)
-        asgi = Starlette(routes=[*endpoint, *probes])
+        edge = Middleware(Edge, trusted_proxies=settings.trusted_proxies)
+        asgi = Starlette(routes=[*endpoint, *probes], middleware=[edge])
         asgi.state.sockets = sockets
         yield asgi
 
@@ -241,6 +244,7 @@ def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:
         ws_per_message_deflate=False,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # schema/edge.py reads them, as far as TRUSTED_PROXIES says
         log_level=settings.log_level.lower(),
         timeout_keep_alive=75,
         timeout_graceful_shutdown=10,

@@ -4,13 +4,8 @@ from contextlib import suppress
 from typing import Any
 
 import strawberry
-from graphql import ASTValidationRule, GraphQLError, OperationDefinitionNode
-from strawberry.extensions import (
-    MaxTokensLimiter,
-    ParserCache,
-    SchemaExtension,
-    ValidationCache,
-)
+from graphql import GraphQLError, OperationDefinitionNode
+from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 from strawberry.types.graphql import OperationType
@@ -18,7 +13,7 @@ from strawberry.types.graphql import OperationType
 from resolvers.context import Context
 from schema.charges import Charged, Plans, counted
 from schema.errors import FieldError, TextTooLong, render
-from schema.limits import CACHED_DOCUMENTS, COST, RULES, TOKENS, NoIntrospection
+from schema.limits import CACHED_DOCUMENTS, COST, RULES, TOKENS, Judge, NoIntrospection, judge_by
 from schema.mutation import Mutation
 from schema.query import Query
 from schema.subscription import Subscription
@@ -34,17 +29,6 @@ class Refusal(SchemaExtension):
         yield
 
 
-class Rules(SchemaExtension):
-    """Says by which rules a document is judged."""
-
-    def __init__(self, rules: tuple[type[ASTValidationRule], ...]) -> None:
-        self._rules = rules
-
-    def on_operation(self) -> Any:
-        self.execution_context.validation_rules = self._rules
-        yield
-
-
 class Parsed(ParserCache):
     """The cache; what does not parse is left to Strawberry, which fails it where every transport expects it."""
 
@@ -55,15 +39,18 @@ class Parsed(ParserCache):
         yield
 
 
-class OneOperation(SchemaExtension):
-    """Of several operations one has to be named."""
+class Validated(SchemaExtension):
+    """Judges a document by these rules, once as long as it is remembered. Of several operations one has to be named."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
 
     def on_validate(self) -> Any:
         context = self.execution_context
         document = context.graphql_document
-        operations = (
-            [one for one in document.definitions if isinstance(one, OperationDefinitionNode)] if document else []
-        )
+        assert document  # noqa: S101  it has been parsed
+        context.pre_execution_errors = self._judge(context.schema._schema, document)
+        operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
         if len(operations) > 1 and context._provided_operation_name is None:
             context.pre_execution_errors = [GraphQLError("Which operation? Give its operationName.")]
         yield
@@ -89,7 +76,7 @@ class PerchSchema(strawberry.Schema):
 def build(cost_limit: int = COST, introspection: bool = True) -> PerchSchema:
     """The schema. One per process. No operation may cost more than the limit."""
     plans = Plans(cost_limit)
-    rules: tuple[type[ASTValidationRule], ...] = RULES if introspection else (NoIntrospection, *RULES)
+    judge = judge_by(RULES if introspection else (NoIntrospection, *RULES))
     return PerchSchema(
         Query,
         Mutation,
@@ -98,10 +85,8 @@ def build(cost_limit: int = COST, introspection: bool = True) -> PerchSchema:
         extensions=[
             Refusal,
             lambda: MaxTokensLimiter(TOKENS),
-            lambda: Rules(rules),
             lambda: Parsed(CACHED_DOCUMENTS),
-            lambda: ValidationCache(CACHED_DOCUMENTS),
-            OneOperation,
+            lambda: Validated(judge),
             lambda: Charged(plans),
         ],
         config=StrawberryConfig(disable_field_suggestions=True),
