@@ -107,7 +107,7 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
     """Connections for both URLs, closed at the end."""
     opened = Clients(
         Mongo(settings.mongo_url, settings.mongo_database),
-        for_requests(settings.redis_url),
+        for_requests(settings.redis_url, settings.redis_timeout_ms, settings.breaker_open_seconds),
         for_workers(settings.redis_url),
     )
     try:

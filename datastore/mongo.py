@@ -1,14 +1,19 @@
 """MongoDB: the client, the collections and their indexes. The only module that imports the driver."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from typing import Any, Self
 
+import pymongo
 from bson import Timestamp
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ASCENDING, DESCENDING, InsertOne, ReadPreference, UpdateOne, WriteConcern
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from datastore import popularity
+from datastore.deadlines import due_in
 
 __all__ = [
     "RETWEETS_BY_AUTHOR",
@@ -26,6 +31,8 @@ __all__ = [
     "Timestamp",
     "UpdateOne",
     "duplicate_field",
+    "is_outage",
+    "within",
 ]
 
 Doc = dict[str, Any]
@@ -134,11 +141,23 @@ class Mongo:
             socketTimeoutMS=deadline_ms,
             maxPoolSize=100,
         )
-        self.db = self.client.get_database(
-            database,
-            write_concern=WriteConcern("majority"),
-            read_preference=ReadPreference.PRIMARY,
-        )
+        self._primary_seen = time.monotonic()
+        self._open(database, ReadPreference.PRIMARY)
+
+    def standby(self) -> Self:
+        """The same database over the same client, read from whatever member is left; it may lag behind the truth."""
+        other = copy(self)
+        other._open(self.db.name, ReadPreference.SECONDARY_PREFERRED)
+        return other
+
+    def without_primary_seconds(self) -> float:
+        """How long nobody has been found who takes writes, as far as this client was asked; 0 while there is one."""
+        if self.client.delegate.topology_description.has_writable_server():
+            self._primary_seen = time.monotonic()
+        return time.monotonic() - self._primary_seen
+
+    def _open(self, database: str, reads: Any) -> None:
+        self.db = self.client.get_database(database, write_concern=WriteConcern("majority"), read_preference=reads)
         self.users = self.db["users"]
         self.sessions = self.db["sessions"]
         self.tweets = self.db["tweets"]
@@ -167,6 +186,23 @@ class Mongo:
 
     def close(self) -> None:
         self.client.close()
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Everything that this task asks of MongoDB ends in so many seconds: the driver chooses a server, retries and waits
+    that long in all, and tells the server. What is begun later fails at once (`is_outage`)."""
+    with due_in(seconds), pymongo.timeout(seconds):
+        yield
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Whether it says that MongoDB could not be asked or did not answer in time, and not that it refused: what passes
+    by itself. A write may have happened."""
+    if not isinstance(error, PyMongoError):
+        return False
+    # What the driver has retried until there was no time left keeps its label.
+    return isinstance(error, AutoReconnect) or error.timeout or error.has_error_label("RetryableWriteError")
 
 
 def duplicate_field(error: DuplicateKeyError) -> str:

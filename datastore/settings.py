@@ -44,6 +44,13 @@ class Settings(BaseSettings):
     log_ins_in_5_minutes: int = Field(default=25, ge=1, le=100_000, description="log-ins from an address, or to a name")
     cost_an_hour: int = Field(default=500_000, ge=1_000, le=10**9, description="cost of all one caller asks")
     cost_limit: int = Field(default=5_000, ge=100, le=10**6, description="cost of one operation")
+    request_seconds: float = Field(default=6, ge=0.5, le=60, description="longer than an election; then UNAVAILABLE")
+    requests_at_once: int = Field(default=500, ge=2, le=100_000, description="above it reads are refused, writes at 2x")
+    redis_timeout_ms: int = Field(default=400, ge=20, le=10_000, description="how long a request waits for Redis")
+    breaker_open_seconds: float = Field(default=1, ge=0.05, le=60, description="rest after Redis did not answer twice")
+    standby_after_seconds: float = Field(
+        default=4, ge=0.1, le=300, description="without a MongoDB primary, until secondaries answer pages"
+    )
     top_user_threshold: int = Field(default=5000, ge=1, description="above it an author is not fanned out but pulled")
     kept_entries: int = Field(default=200, ge=1, le=2_000, description="entries left in a timeline by a trim")
     trim_at: int = Field(default=232, ge=2, le=4_000, description="entries that call for a trim; compact up to 255")

@@ -1,13 +1,14 @@
 """Pipeline: relay, worker, purger and reconciler as one process runs them; and how to wait until all has followed."""
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 
 from datastore.blocks import Blocks
 from datastore.changes import Changes
 from datastore.entries import Entries
 from datastore.follows import Follows
-from datastore.mongo import Mongo
+from datastore.mongo import Mongo, PyMongoError, within
 from datastore.purges import Purges
 from datastore.retweets import Retweets
 from datastore.settings import Settings
@@ -15,7 +16,7 @@ from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime import keys
 from realtime.cache import Cache
-from realtime.connect import Client
+from realtime.connect import Client, RedisError
 from realtime.fanout import Fanout
 from realtime.handlers import Rooms
 from realtime.purger import Purger, PurgeWaits
@@ -28,6 +29,8 @@ from realtime.top_users import TopUsers
 from realtime.topics import Topics
 from realtime.worker import Worker, handled_beats
 
+# What a process that ends waits for a store that is away.
+CLOSE_SECONDS = 2.0
 # How often `settle` looks.
 _LOOK_SECONDS = 0.005
 
@@ -72,9 +75,10 @@ class Pipeline:
             await asyncio.shield(self._close())
 
     async def _close(self) -> None:
-        """What this process held is free at once."""
-        await self._worker.close()
-        await self.reconciler.close()
+        """What this process held is free at once; where nobody can be told, it is when the leases are over."""
+        for close in (self._worker.close, self.reconciler.close, self._relay.close):
+            with suppress(PyMongoError, RedisError), within(CLOSE_SECONDS):
+                await close()
 
     async def _settle(self) -> None:
         await settle(self.changes, self._redis, self._partitions)

@@ -75,19 +75,20 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until cancelled. Every fault ends one term and begins another at the watermark."""
-        try:
-            while True:
-                try:
-                    lease = await self._changes.lease(self._name, self._waits.lease)
-                    if lease:
-                        await self._term(lease)
-                except _RewindError as error:
-                    log.warning("relay.rewind", reason=str(error))
-                except (PyMongoError, RedisError) as error:
-                    log.warning("relay.interrupted", error=type(error).__name__, detail=str(error)[:200])
-                await asyncio.sleep(self._waits.retry)
-        finally:
-            await asyncio.shield(self._changes.release(self._name))
+        while True:
+            try:
+                lease = await self._changes.lease(self._name, self._waits.lease)
+                if lease:
+                    await self._term(lease)
+            except _RewindError as error:
+                log.warning("relay.rewind", reason=str(error))
+            except (PyMongoError, RedisError) as error:
+                log.warning("relay.interrupted", error=type(error).__name__, detail=str(error)[:200])
+            await asyncio.sleep(self._waits.retry)
+
+    async def close(self) -> None:
+        """Give the lease up, so that a successor need not wait."""
+        await self._changes.release(self._name)
 
     async def _term(self, lease: Lease) -> None:
         """One term as leader, from the stored watermark on."""

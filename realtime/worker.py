@@ -15,7 +15,7 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from datastore.changes import Event, EventName
-from datastore.mongo import AutoReconnect
+from datastore.mongo import is_outage
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisConnectionError, RedisError
 from realtime.handlers import HANDLERS, Rooms
@@ -28,8 +28,8 @@ EVENTS_PER_BATCH = 100
 # An event that failed so often is set aside, so that those behind it move on.
 DELIVERIES = 5
 DEAD_LETTERS_KEPT = 10_000
-# What passes by itself: the batch is tried again until it does.
-TRANSIENT = (AutoReconnect, RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
+# Beside MongoDB being away: what passes by itself. The batch is tried again until it does.
+_REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,9 @@ class Worker:
                 # A flush: the relay sees its mark gone and begins again at the watermark.
                 for partition in claimed:
                     await ensure_group(self._redis, keys.events(partition))
-            except TRANSIENT as error:
+            except Exception as error:
+                if not _passes(error):
+                    raise
                 log.warning("worker.interrupted", error=type(error).__name__)
                 await asyncio.sleep(self._waits.retry)
 
@@ -140,12 +142,13 @@ class Worker:
             try:
                 await self._run(deliveries)
                 break
-            except TRANSIENT as error:
+            except Exception as error:
                 self._rooms.fanout.forget()
-                log.warning("worker.waiting", error=type(error).__name__)
-                await asyncio.sleep(self._waits.retry)
-            except Exception:  # one of them is poison: find it
-                self._rooms.fanout.forget()
+                if _passes(error):
+                    log.warning("worker.waiting", error=type(error).__name__)
+                    await asyncio.sleep(self._waits.retry)
+                    continue
+                # One of them is poison: find it.
                 for delivery in deliveries:
                     await self._handle_alone(delivery)
                 break
@@ -157,11 +160,11 @@ class Worker:
             try:
                 await self._run([delivery])
                 return
-            except TRANSIENT:
-                self._rooms.fanout.forget()
-                await asyncio.sleep(self._waits.retry)
             except Exception as error:
                 self._rooms.fanout.forget()
+                if _passes(error):
+                    await asyncio.sleep(self._waits.retry)
+                    continue
                 attempt += 1
                 log.exception("worker.event_failed", event_fields=delivery.fields, attempt=attempt)
                 if attempt == DELIVERIES:
@@ -211,6 +214,10 @@ class Worker:
         await self._redis.xack(keys.events(delivery.partition), keys.GROUP, delivery.entry_id)
         telemetry.DEAD_LETTERS.inc()
         log.error("worker.dead_letter", event_fields=delivery.fields, reason=reason)
+
+
+def _passes(error: Exception) -> bool:
+    return isinstance(error, _REDIS_AWAY) or is_outage(error)
 
 
 def _delivery(stream: str, entry: tuple[str, dict[str, str]]) -> _Delivery:

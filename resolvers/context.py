@@ -22,9 +22,10 @@ from datastore.settings import Settings
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime.cache import Cache, CacheBounds
-from realtime.connect import Client
+from realtime.connect import Client, set_aside
 from realtime.hub import Hub
 from realtime.limits import Budgets, Limits, budgets
+from realtime.load import Load
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
 from realtime.top_tweets import TopTweets
@@ -52,11 +53,30 @@ class Services:
     limits: Limits
     search: Search
     credentials: Credentials
+    load: Load
     text_limit: int
+    standby: "Standby | None" = None
+
+    def now(self) -> "Services":
+        """These, or their stand-ins while MongoDB has had no primary for long."""
+        return self.standby.services if self.standby and self.standby.is_due() else self
 
     def loaders(self) -> Loaders:
         """A fresh set."""
         return Loaders(self.cache, self.follows, self.likes, self.retweets, self.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """Rooms that read from any member of MongoDB and leave Redis alone: what may be old must not be kept there."""
+
+    services: Services
+    mongo: Mongo
+    after_seconds: float
+
+    def is_due(self) -> bool:
+        """Whether nobody has taken writes for longer than an election lasts."""
+        return self.mongo.without_primary_seconds() > self.after_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +93,9 @@ class Options:
     sweep_seconds: float
     bounds: Bounds
     cache: CacheBounds
+    requests_at_once: int
+    request_seconds: float
+    standby_after_seconds: float
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -88,15 +111,27 @@ class Options:
             sweep_seconds=settings.sweep_seconds,
             bounds=Bounds.of(settings),
             cache=CacheBounds.of(settings),
+            requests_at_once=settings.requests_at_once,
+            request_seconds=settings.request_seconds,
+            standby_after_seconds=settings.standby_after_seconds,
         )
 
 
 def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Options) -> Services:
     """The rooms over open clients: `redis` gives up soon, `live_redis` waits. The hub still has to be run."""
+    services = _open(mongo, redis, live_redis, options)
+    away = _open(mongo.standby(), set_aside(), live_redis, options)
+    # What counts, listens or thinks is one and the same.
+    same = replace(away, hub=services.hub, limits=services.limits, credentials=services.credentials, load=services.load)
+    return replace(services, standby=Standby(same, mongo, options.standby_after_seconds))
+
+
+def _open(mongo: Mongo, redis: Client, live_redis: Client, options: Options) -> Services:
     scripts = Scripts(redis)
     users, follows, tweets, retweets = Users(mongo), Follows(mongo), Tweets(mongo), Retweets(mongo)
     entries = Entries(tweets, retweets)
-    timelines = Timelines(scripts, follows, entries, options.bounds)
+    load = Load(options.requests_at_once, options.request_seconds)
+    timelines = Timelines(scripts, follows, entries, options.bounds, load)
     return Services(
         users=users,
         sessions=Sessions(mongo, options.refresh_token),
@@ -114,6 +149,7 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
         limits=Limits(scripts, options.rate_limits, options.budgets),
         search=Search(mongo),
         credentials=Credentials(options.secret_key, options.access_token, options.old_secret_keys),
+        load=load,
         text_limit=options.text_limit,
     )
 

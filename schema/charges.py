@@ -54,6 +54,8 @@ class Charged(SchemaExtension):
         cost = plan.cost(variables)
         if cost > limit:
             raise too_costly(cost, limit, plan.heaviest(variables))
+        if execution.operation_type is OperationType.QUERY:
+            guards.admit_read(execution.context)
         await guards.charge(execution.context, cost)
         if execution.operation_type is OperationType.SUBSCRIPTION:
             execution.context.due = -cost

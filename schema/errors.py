@@ -12,6 +12,7 @@ from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError
 
 from datastore import errors
+from resolvers import guards
 from schema.enums import ErrorCode
 
 log = structlog.get_logger()
@@ -94,6 +95,9 @@ def _explain(error: GraphQLError) -> tuple[str, str, dict[str, object]]:
     if error.path is None and error.nodes and isinstance(cause, ValueError):
         # graphql-core reads literals while it validates: int() refuses more than 4,300 digits.
         return "GRAPHQL_VALIDATION_FAILED", "A literal cannot be read.", {}
+    if away := guards.outage(cause):
+        log.warning("request.unserved", path=error.path, error=type(cause).__name__)
+        return away.code, away.message, away.extra
     request_id = secrets.token_hex(8)
     log.error("request.failed", request_id=request_id, path=error.path, exc_info=cause)
     return "INTERNAL_SERVER_ERROR", "Something broke on our side.", {"requestId": request_id}

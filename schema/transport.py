@@ -16,7 +16,7 @@ from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
-from datastore.errors import RequestError
+from datastore.errors import NOT_NOW, RETRY_SECONDS, RequestError
 from resolvers import guards
 from resolvers.context import Context, Services
 from schema import graphiql, limits, sse
@@ -60,10 +60,18 @@ class Endpoint(GraphQL[Context, None]):
             if sse.MEDIA_TYPE in Request(scope).headers.get("accept", "").lower():
                 body, receive = await _read(scope, receive)
                 response = await self._event_stream(Request(scope), body)
-            response = response or await self.run(Request(scope, receive))
+            response = response or await self._run(Request(scope, receive))
         except HTTPException as error:
             response = refusal(error.status_code, error.reason)
         await response(scope, receive, send)
+
+    async def _run(self, request: Request) -> Response:
+        """The answer to an operation, within the time and the number of requests that this process allows itself."""
+        load = self._services.load
+        if load.full:
+            return refusal(503, "Too many requests at once. Try again.", "OVERLOADED")
+        with load.request():
+            return await self.run(request)
 
     async def _event_stream(self, request: Request, body: bytes) -> Response | None:
         """The answer to a subscription by somebody who accepts event streams; None for all else, which is answered as
@@ -83,7 +91,7 @@ class Endpoint(GraphQL[Context, None]):
 
     async def get_context(self, request: Request | WebSocket, response: object) -> Context:
         client_ip = request.client.host if request.client else "unknown"
-        context = Context(self._services, client_ip, request.headers.get("user-agent"))
+        context = Context(self._services.now(), client_ip, request.headers.get("user-agent"))
         if isinstance(request, Request):
             try:
                 await guards.authenticate(context, request.headers.get("authorization"))
@@ -108,7 +116,7 @@ class Endpoint(GraphQL[Context, None]):
 
     def create_response(self, response_data: Any, sub_response: Response) -> Response:
         body, status = settled(response_data, sub_response.media_type)
-        return Response(self.encode_json(body), status, media_type=sub_response.media_type)
+        return later(Response(self.encode_json(body), status, media_type=sub_response.media_type), response_data)
 
     async def render_graphql_ide(self, request: Request) -> Response:
         return graphiql.page(self._ide) if self._ide else refusal(404, "Not found")
@@ -186,11 +194,22 @@ class AnyCase(StarletteRequestAdapter):
         return found.lower() if found else found
 
 
-def refusal(status: int, message: str) -> Response:
-    """A request that is no operation: a GraphQL error without data."""
-    body = {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]}
+def refusal(status: int, message: str, code: str = "BAD_USER_INPUT") -> Response:
+    """A request that is no operation, or not now: a GraphQL error without data."""
+    body = {"errors": [{"message": message, "extensions": {"code": code}}]}
     headers = {"Allow": "GET, POST"} if status == 405 else None
-    return Response(orjson.dumps(body), status, headers, media_type="application/json")
+    return later(Response(orjson.dumps(body), status, headers, media_type="application/json"), body)
+
+
+def later(response: Response, answer: Any) -> Response:
+    """The response; 503 with Retry-After where nothing could be served at all, so that a proxy may ask elsewhere."""
+    if not isinstance(answer, dict) or answer.get("data"):
+        return response
+    codes = {error.get("extensions", {}).get("code") for error in answer.get("errors", ())}
+    if codes & NOT_NOW:
+        response.status_code = 503
+        response.headers["retry-after"] = str(RETRY_SECONDS)
+    return response
 
 
 def routes(

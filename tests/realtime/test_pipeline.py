@@ -28,7 +28,10 @@ async def running(*things: Relay | Worker) -> AsyncIterator[list[asyncio.Task[No
     finally:
         for task in tasks:
             task.cancel()
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for thing in things:
+            await thing.close()
+        for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
 
