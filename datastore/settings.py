@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     )
     trusted_proxies: int = Field(default=0, ge=0, le=10, description="proxies in front that tell where a call is from")
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="of browsers, by comma")
+    trusted_documents: Literal["off", "prefer", "only"] = Field(
+        default="off", description="off: any text; prefer: hashes of documents too; only: nothing but trusted ones"
+    )
+    documents: Path = Field(default=Path("documents.json"), description="trusted documents, by hash")
     seed: bool = Field(default=True, description="`make run`: a living world on first start, and a demo author")
     rate_limits: bool = Field(default=True, description="action limits and log-in throttles")
     metrics: bool = Field(default=True, description="Prometheus metrics at /metrics")

@@ -1,5 +1,6 @@
 """The schema, built from its parts, with the limits that hold before any resolver runs."""
 
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
 
@@ -8,10 +9,13 @@ from graphql import GraphQLError, OperationDefinitionNode
 from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
+from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from datastore.errors import RequestError
 from resolvers.context import Context
 from schema.charges import Charged, Plans, counted
+from schema.documents import Documents
 from schema.errors import FieldError, TextTooLong, render
 from schema.limits import CACHED_DOCUMENTS, COST, RULES, TOKENS, Judge, NoIntrospection, judge_by
 from schema.mutation import Mutation
@@ -62,22 +66,47 @@ class PerchSchema(strawberry.Schema):
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         errors[:] = [render(error) for error in errors]
 
-    async def execute(self, *args: Any, allowed_operation_types: Any = None, **kwargs: Any) -> Any:
+    documents: Documents
+
+    async def execute(
+        self,
+        query: str | None,
+        *args: Any,
+        operation_extensions: Any = None,
+        allowed_operation_types: Any = None,
+        **kwargs: Any,
+    ) -> Any:
         """An operation over HTTP, which carries no subscription."""
         allowed = set(allowed_operation_types or OperationType) - {OperationType.SUBSCRIPTION}
-        return await super().execute(*args, allowed_operation_types=allowed, **kwargs)
+        try:
+            text = self.documents.text_of(query, operation_extensions)
+        except RequestError as error:
+            return _unserved(error)
+        return await super().execute(text, *args, allowed_operation_types=allowed, **kwargs)
 
-    async def stream(self, *args: Any, context_value: Any = None, **kwargs: Any) -> Any:
+    async def stream(self, query: str | None, *args: Any, context_value: Any = None, **kwargs: Any) -> Any:
         """An operation of a socket. The socket has one context; each operation gets its own, with its own loaders."""
+        try:
+            text = self.documents.text_of(query, kwargs.pop("operation_extensions", None))
+        except RequestError as error:
+            return _one(_unserved(error))
         context = context_value.for_operation()
-        return counted(await super().stream(*args, context_value=context, **kwargs), context)
+        return counted(await super().stream(text, *args, context_value=context, **kwargs), context)
 
 
-def build(cost_limit: int = COST, introspection: bool = True) -> PerchSchema:
+def _unserved(error: RequestError) -> PreExecutionError:
+    return PreExecutionError(data=None, errors=[render(GraphQLError(error.message, original_error=error))])
+
+
+async def _one(result: PreExecutionError) -> AsyncGenerator[PreExecutionError, None]:
+    yield result
+
+
+def build(cost_limit: int = COST, introspection: bool = True, documents: Documents | None = None) -> PerchSchema:
     """The schema. One per process. No operation may cost more than the limit."""
     plans = Plans(cost_limit)
     judge = judge_by(RULES if introspection else (NoIntrospection, *RULES))
-    return PerchSchema(
+    schema = PerchSchema(
         Query,
         Mutation,
         Subscription,
@@ -91,3 +120,5 @@ def build(cost_limit: int = COST, introspection: bool = True) -> PerchSchema:
         ],
         config=StrawberryConfig(disable_field_suggestions=True),
     )
+    schema.documents = documents or Documents()
+    return schema
