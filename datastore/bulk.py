@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any, TypeAlias, TypeVar
 
 from datastore import ids, popularity
-from datastore.mongo import BulkWriteError, Doc, Mongo, UpdateOne
+from datastore.mongo import BulkWriteError, Doc, DuplicateKeyError, Mongo, UpdateOne
 
 T = TypeVar("T")
 # The driver's session and collection: they are only handed on here.
@@ -47,12 +47,14 @@ async def atomically(mongo: Mongo, work: Callable[[Session], Coroutine[Any, Any,
             async with await mongo.client.start_session() as session:
                 done: T = await session.with_transaction(again, write_concern=mongo.db.write_concern)
                 return done
-        except BulkWriteError as error:
+        except (BulkWriteError, DuplicateKeyError) as error:
             if tries == DUPLICATE_TRIES or not _only_duplicates(error):
                 raise
 
 
-def _only_duplicates(error: BulkWriteError) -> bool:
+def _only_duplicates(error: BulkWriteError | DuplicateKeyError) -> bool:
+    if isinstance(error, DuplicateKeyError):
+        return True
     return all(each["code"] == _DUPLICATE_KEY for each in (error.details or {}).get("writeErrors", [{"code": 0}]))
 
 

@@ -85,7 +85,9 @@ class Limits:
         period_us = budget.per_seconds * _SECOND_US // budget.burst
         owed = self._owed.pop(name, 0)
         try:
-            wait_us, full_us = await self._scripts.run("spend", [name], period_us, budget.burst, units - owed)
+            # Debts that nothing can pay at once are let go, or they would be refused for ever.
+            due = min(units - owed, budget.burst)
+            wait_us, full_us = await self._scripts.run("spend", [name], period_us, budget.burst, due)
         except RedisError:
             if budget.closed_without_redis:
                 return Spent(budget.burst, 0, _WAIT_WITHOUT_REDIS_SECONDS)
@@ -107,8 +109,9 @@ class Limits:
         return (0 if admitted else wait_us), max(self._arrivals[name] - now_us, 0)
 
     def give_back(self, action: Action, who: str, units: int) -> None:
-        """Return units that were taken and not needed. They go with the next ones that this process takes from the
-        budget, which saves the round trip; should there be none, the budget fills by itself."""
+        """Return units that were taken and not needed, or owe so many if they are less than none. They go with the
+        next ones that this process takes from the budget, which saves the round trip; should there be none, the budget
+        fills by itself."""
         if self._enabled:
             self._owe(keys.budget(action, who), units)
 

@@ -157,8 +157,8 @@ class Context:
     """One operation. A socket holds a template of it and copies it for each operation; a live event renews `loaders`.
 
     `refused` is why the token was not accepted: it fails the operation before anything runs. `bill` is what it was
-    charged. `take_over` is called with a homeTimelineEvents subscription by a transport that delivers its events
-    itself.
+    charged, `due` what the events of a subscription have cost beyond that. `take_over` is called with a
+    homeTimelineEvents subscription by a transport that delivers its events itself.
     """
 
     services: Services
@@ -172,6 +172,7 @@ class Context:
     take_over: "Callable[[Watch], None] | None" = None
     _loaders: Loaders | None = field(init=False, default=None)
     bill: Bill | None = field(init=False, default=None)
+    due: int | None = field(init=False, default=None)
 
     @property
     def loaders(self) -> Loaders:

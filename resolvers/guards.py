@@ -13,6 +13,8 @@ from resolvers.context import Context
 from resolvers.credentials import bearer
 
 PAGE_LIMIT = 100
+# What events cost is taken from the budget when it comes to so much: a round trip for each would cost more than they.
+TAKEN_AT = 200
 
 
 def viewer(context: Context) -> int:
@@ -83,6 +85,24 @@ def settle(context: Context, cost: int) -> Bill:
     rest = charged.cost - cost
     context.services.limits.give_back(Action.QUERY, _payer(context), rest)
     return replace(charged, cost=cost, remaining=min(charged.remaining + rest, charged.limit))
+
+
+async def charge_event(context: Context, cost: int) -> None:
+    """Count what an event of a subscription cost; now and then a round trip. Raises RATE_LIMITED, and then the event
+    must not be given: who resumes behind the one before it gets it."""
+    if context.due is None:
+        return
+    context.due += cost
+    if context.due >= TAKEN_AT:
+        due, context.due = context.due, 0
+        await charge(context, due)
+
+
+def settle_events(context: Context) -> None:
+    """What a subscription that ends owes, or has in hand, goes with what its caller asks next."""
+    if context.due:
+        context.services.limits.give_back(Action.QUERY, _payer(context), -context.due)
+        context.due = 0
 
 
 def _payer(context: Context) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 import strawberry
 from graphql import ASTValidationRule, GraphQLError, OperationDefinitionNode
 from strawberry.extensions import (
-    AddValidationRules,
     MaxTokensLimiter,
     ParserCache,
     SchemaExtension,
@@ -17,9 +16,9 @@ from strawberry.types import ExecutionContext
 from strawberry.types.graphql import OperationType
 
 from resolvers.context import Context
-from schema.charges import Charged, Plans
+from schema.charges import Charged, Plans, counted
 from schema.errors import FieldError, TextTooLong, render
-from schema.limits import CACHED_DOCUMENTS, COST, TOKENS, NoIntrospection, StaticLimits
+from schema.limits import CACHED_DOCUMENTS, COST, RULES, TOKENS, NoIntrospection
 from schema.mutation import Mutation
 from schema.query import Query
 from schema.subscription import Subscription
@@ -32,6 +31,17 @@ class Refusal(SchemaExtension):
         context = self.execution_context.context
         if isinstance(context, Context) and context.refused:
             raise context.refused
+        yield
+
+
+class Rules(SchemaExtension):
+    """Says by which rules a document is judged."""
+
+    def __init__(self, rules: tuple[type[ASTValidationRule], ...]) -> None:
+        self._rules = rules
+
+    def on_operation(self) -> Any:
+        self.execution_context.validation_rules = self._rules
         yield
 
 
@@ -72,13 +82,14 @@ class PerchSchema(strawberry.Schema):
 
     async def stream(self, *args: Any, context_value: Any = None, **kwargs: Any) -> Any:
         """An operation of a socket. The socket has one context; each operation gets its own, with its own loaders."""
-        return await super().stream(*args, context_value=context_value.for_operation(), **kwargs)
+        context = context_value.for_operation()
+        return counted(await super().stream(*args, context_value=context, **kwargs), context)
 
 
 def build(cost_limit: int = COST, introspection: bool = True) -> PerchSchema:
     """The schema. One per process. No operation may cost more than the limit."""
     plans = Plans(cost_limit)
-    rules: list[type[ASTValidationRule]] = [StaticLimits] if introspection else [StaticLimits, NoIntrospection]
+    rules: tuple[type[ASTValidationRule], ...] = RULES if introspection else (NoIntrospection, *RULES)
     return PerchSchema(
         Query,
         Mutation,
@@ -87,7 +98,7 @@ def build(cost_limit: int = COST, introspection: bool = True) -> PerchSchema:
         extensions=[
             Refusal,
             lambda: MaxTokensLimiter(TOKENS),
-            lambda: AddValidationRules(rules),
+            lambda: Rules(rules),
             lambda: Parsed(CACHED_DOCUMENTS),
             lambda: ValidationCache(CACHED_DOCUMENTS),
             OneOperation,

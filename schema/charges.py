@@ -1,15 +1,19 @@
 """Charges: each operation is priced and charged before anything of it runs, and given back what it did not need."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
-from graphql import DocumentNode, get_operation_ast
+from graphql import DocumentNode, GraphQLError, get_operation_ast
 from strawberry.extensions import SchemaExtension
-from strawberry.types import ExecutionContext
+from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.graphql import OperationType
 
-from datastore.errors import too_costly
+from datastore.errors import RequestError, too_costly
 from resolvers import guards
+from resolvers.context import Context
 from schema.cost import Plan, objects, plan
+from schema.errors import render
 from schema.limits import CACHED_DOCUMENTS
 
 
@@ -38,7 +42,7 @@ class Plans:
 
 class Charged(SchemaExtension):
     """Refuses an operation that costs too much, charges the others before anything of them runs, and gives back what
-    the answer did not need. A subscription is charged once, for an event."""
+    the answer did not need. A subscription is charged for an event; what the others cost is counted as they come."""
 
     def __init__(self, plans: Plans) -> None:
         self._plans = plans
@@ -53,6 +57,8 @@ class Charged(SchemaExtension):
         if execution.operation_type is OperationType.QUERY:
             guards.admit_read(execution.context)
         await guards.charge(execution.context, cost)
+        if execution.operation_type is OperationType.SUBSCRIPTION:
+            execution.context.due = -cost
         yield
         if cost and execution.operation_type is not OperationType.SUBSCRIPTION:
             needed = plan.surcharge + objects(getattr(execution.result, "data", None))
@@ -61,3 +67,17 @@ class Charged(SchemaExtension):
 
     def get_results(self) -> dict[str, Any]:
         return self._results
+
+
+async def counted(results: AsyncGenerator[Any, None], context: Context) -> AsyncGenerator[Any, None]:
+    """The results of an operation of a socket or an event stream, each event counted. What its caller's budget has no
+    room for is an error in its place, and the end."""
+    try:
+        async with aclosing(results):
+            async for result in results:
+                await guards.charge_event(context, objects(result.data))
+                yield result
+    except RequestError as error:
+        yield ExecutionResult(data=None, errors=[render(GraphQLError(error.message, original_error=error))])
+    finally:
+        guards.settle_events(context)

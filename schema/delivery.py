@@ -21,11 +21,13 @@ from graphql import (
 )
 
 from datastore.records import HomeTimelineEvent, TweetAdded
+from resolvers import guards
 from resolvers.audience import Audience, Scene
 from resolvers.context import Context, Services, Watch
 from resolvers.live import shown_events
 from schema import cursors
 from schema.build import PerchSchema
+from schema.cost import objects
 
 # Stands for the reader's position while a text is made. Random: nobody can write a tweet that holds it.
 _HOLE = f"{secrets.token_hex(16)}/0"
@@ -54,10 +56,12 @@ class Observed(Context):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The payload of a `next` message, cut where the cursor goes; `personal` if it depends on who asked."""
+    """The payload of a `next` message, cut where the cursor goes; `personal` if it depends on who asked. `cost` is
+    what it costs each of its readers."""
 
     parts: tuple[str, ...]
     personal: bool
+    cost: int
 
     def at(self, cursor: str) -> str:
         """The JSON for a reader who stands there now."""
@@ -84,7 +88,8 @@ class Plan:
         context.asked = False
         found: Any = execute_subscription_event(executor)
         result: ExecutionResult = await found if executor.is_awaitable(found) else found
-        return Text(tuple(payload(self._schema, result).split(_HOLE_CURSOR)), context.asked)
+        parts = tuple(payload(self._schema, result).split(_HOLE_CURSOR))
+        return Text(parts, context.asked, objects(result.data))
 
 
 class Deliveries:
@@ -106,10 +111,14 @@ class Deliveries:
             async with aclosing(shown_events(watch, self._audience)) as events:
                 async for event, scene in events:
                     cursor = cursors.encode_live(event.token)
-                    yield cursor, (await self._text(plan, context, event, scene)).at(cursor)
+                    text = await self._text(plan, context, event, scene)
+                    await guards.charge_event(context, text.cost)
+                    yield cursor, text.at(cursor)
         except Exception as error:
             failure = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
             yield "", payload(self._schema, ExecutionResult(None, [failure]))
+        finally:
+            guards.settle_events(context)
 
     def _plan(self, watch: Watch, query: str, variables: dict[str, Any] | None) -> Plan:
         raw = watch.info._raw_info

@@ -197,7 +197,8 @@ class AnyCase(StarletteRequestAdapter):
 def refusal(status: int, message: str, code: str = "BAD_USER_INPUT") -> Response:
     """A request that is no operation, or not now: a GraphQL error without data."""
     body = {"errors": [{"message": message, "extensions": {"code": code}}]}
-    return later(Response(orjson.dumps(body), status, media_type="application/json"), body)
+    headers = {"Allow": "GET, POST"} if status == 405 else None
+    return later(Response(orjson.dumps(body), status, headers, media_type="application/json"), body)
 
 
 def later(response: Response, answer: Any) -> Response:
@@ -217,7 +218,7 @@ def routes(
     """The endpoint over HTTP and websocket, and the IDE's files where there is an IDE."""
     endpoint = Endpoint(schema, services, ide, origins, sockets)
     found: list[BaseRoute] = [
-        Route("/graphql", endpoint, methods=["GET", "POST", "OPTIONS", "HEAD"]),
+        Route("/graphql", endpoint),
         WebSocketRoute("/graphql", endpoint),
     ]
     return found + (graphiql.routes(ide) if ide else [])

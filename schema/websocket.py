@@ -22,6 +22,8 @@ from schema.sockets import Ending, Sockets, stop
 FORBIDDEN = 4403
 # Not retried by clients.
 TOO_MANY = 4429
+# What a close frame has room for.
+REASON_BYTES = 123
 
 
 class TextFrames(ASGIWebSocketAdapter):
@@ -44,6 +46,10 @@ class TextFrames(ASGIWebSocketAdapter):
         finally:
             # Whoever else waits goes on in the same moment.
             self.sending_since = None
+
+    async def close(self, code: int, reason: str) -> None:
+        """NOTE: a reason may quote what the client sent; a longer one than fits would end the socket with 1006."""
+        await super().close(code, reason.encode()[:REASON_BYTES].decode(errors="ignore"))
 
 
 class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):

@@ -1,10 +1,11 @@
 """Bench: live delivery over websockets, beside a Node server that pushes the same events.
 
-    python -m tests.bench.live [--sockets 1000,5000,10000] [--storm 5000]
+    python -m tests.bench.live [--sockets 1000,5000,10000] [--storm 5000] [--rows idle,delivery,mutations,storm]
 
 Prints, for Perch and for Node with graphql-ws: KB of memory for each idle subscriber, CPU of the server process for
-each delivered event; for Perch also the time from a mutation to the socket, and how long the readers of a killed server
-need until they have caught up on another. The servers are processes of their own, the client is one more.
+each delivered event, where it reaches 10, 100 or 1,000 readers; for Perch also the time from a mutation to the socket,
+and how long the readers of a killed server need until they have caught up on another. The servers are processes of
+their own, the client is one more.
 """
 
 import argparse
@@ -14,8 +15,9 @@ import os
 import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,24 @@ from tests.processes import ROOT, Cluster, kill
 
 PEERS = ROOT / "tests" / "node"
 FOLLOWERS = 10
+# Readers of one author, by the first letter of the author's name, and how many tweets a second they all write.
+FOLLOWERS_OF = {"a": FOLLOWERS, "b": 100, "c": 1000}
+TWEETS_A_SECOND = {"a": 200, "b": 40, "c": 10}
 POSTS_A_SECOND, SECONDS = 200, 10
 OPENED_AT_ONCE = 100
 TOKEN_SECONDS = 7200
 TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What to measure, and with how many sockets."""
+
+    rows: Collection[str]
+    sockets: Sequence[int]
+    readers: int
+    letters: str
+    storm: int
 
 
 class Client:
@@ -100,63 +116,65 @@ async def steady_rss_kb(pid: int) -> int:
 
 
 class World:
-    """Readers and authors, ten readers for each author, every one of them logged in."""
+    """Readers and authors; those with ten readers, and the readers, are logged in."""
 
     def __init__(self, clients: app.Clients, services: Any) -> None:
         self.clients = clients
         self.services = services
         self.readers: list[str] = []
         self.authors: list[str] = []
-        self.author_ids: list[int] = []
-        self.reader_ids: list[int] = []
-        self.numbers = 0
+        self.author_ids: dict[str, list[int]] = {}
 
     async def plant(self, folder: Path, readers: int) -> None:
-        """By import; reader 10 a to 10 a + 9 follow author a."""
+        """By import; reader r follows, of each letter, the author whose readers r is among."""
         path = folder / "live.csv"
-        rows = [f"r{number},a{number // FOLLOWERS}\n" for number in range(readers)]
+        rows = [
+            f"r{number},{letter}{number // followers}\n"
+            for number in range(readers)
+            for letter, followers in FOLLOWERS_OF.items()
+        ]
         path.write_text("follower,followee\n" + "".join(rows))
         await importer.run(self.clients.mongo, now_ms=ids.now_ms(), follows=path, touched=self.services.timelines.drop)
-        self.reader_ids, self.readers = await self._log_in("r", readers)
-        self.author_ids, self.authors = await self._log_in("a", readers // FOLLOWERS)
+        for letter in FOLLOWERS_OF:
+            self.author_ids[letter] = await self._people(letter)
+        self.readers = await self._log_in(await self._people("r"))
+        self.authors = await self._log_in(self.author_ids["a"])
 
-    async def _log_in(self, letter: str, count: int) -> tuple[list[int], list[str]]:
+    async def _people(self, letter: str) -> list[int]:
+        named = {"name_key": {"$regex": f"^{letter}[0-9]+$"}}
+        found = {int(doc["name_key"][1:]): doc["_id"] async for doc in self.clients.mongo.users.find(named)}
+        return [found[number] for number in sorted(found)]
+
+    async def _log_in(self, people: list[int]) -> list[str]:
         context = Context(self.services, "127.0.0.1", "bench")
-        people = {
-            doc["name_key"]: doc["_id"]
-            async for doc in self.clients.mongo.users.find(
-                {"name_key": {"$regex": f"^{letter}[0-9]+$"}}, {"name_key": 1}
-            )
-        }
-        ordered = [people[f"{letter}{number}"] for number in range(count)]
         tokens: list[str] = []
-        for at in range(0, count, 100):
-            opened = await asyncio.gather(*(accounts.open_session(context, one) for one in ordered[at : at + 100]))
+        for at in range(0, len(people), 100):
+            opened = await asyncio.gather(*(accounts.open_session(context, one) for one in people[at : at + 100]))
             tokens += [session.access_token for session in opened]
-        return ordered, tokens
+        return tokens
 
-    async def write(self, author: int, number: int) -> None:
+    async def write(self, letter: str, author: int, number: int) -> None:
         """One tweet, past the API: only the delivery costs the server."""
-        now_ms = ids.now_ms()
-        await self.services.tweets.add(self.author_ids[author], f"{now_ms} {author} {number}", now_ms)
+        now_ms, author_id = ids.now_ms(), self.author_ids[letter][author]
+        await self.services.tweets.add(author_id, f"{now_ms} {ord(letter)}{author} {number}", now_ms)
 
     async def write_all(self, authors: int, number: int) -> None:
-        """One tweet of each of the first authors."""
-        await asyncio.gather(*(self.write(author, number) for author in range(authors)))
+        """One tweet of each of the first authors with ten readers."""
+        await asyncio.gather(*(self.write("a", author, number) for author in range(authors)))
 
 
-async def paced(authors: int, write: Callable[[int, int], Awaitable[None]]) -> None:
-    """POSTS_A_SECOND writes at an even pace, the authors in turn; one does not wait for the other."""
-    loop = asyncio.get_running_loop()
+# (letter, number of the author, number of the tweet)
+Write = Callable[[str, int, int], Coroutine[Any, Any, None]]
+
+
+async def paced(letter: str, authors: int, write: Write) -> None:
+    """Writes at an even pace, the authors in turn; one does not wait for the other."""
+    loop, a_second = asyncio.get_running_loop(), TWEETS_A_SECOND[letter]
     start = loop.time()
     async with asyncio.TaskGroup() as tasks:
-        for number in range(SECONDS * POSTS_A_SECOND):
-            await asyncio.sleep(max(0.0, start + number / POSTS_A_SECOND - loop.time()))
-            tasks.create_task(_one(write, number % authors, 1 + number // authors))
-
-
-async def _one(write: Callable[[int, int], Awaitable[None]], author: int, number: int) -> None:
-    await write(author, number)
+        for number in range(SECONDS * a_second):
+            await asyncio.sleep(max(0.0, start + number / a_second - loop.time()))
+            tasks.create_task(write(letter, number % authors, 1 + number // authors))
 
 
 # ---------------------------------------------------------------- the measurements
@@ -174,27 +192,28 @@ async def idle(name: str, pid: int, url: str, tokens: Sequence[str], steps: Sequ
             opened = step
 
 
-async def delivery(
-    name: str, pid: int, url: str, tokens: Sequence[str], write: Callable[[int, int], Awaitable[None]]
-) -> None:
-    """CPU of the server process for each delivered event, and how long it takes from the write."""
-    authors = len(tokens) // FOLLOWERS
+async def delivery(name: str, pid: int, url: str, tokens: Sequence[str], letters: str, write: Write) -> None:
+    """CPU of the server process for each delivered event, and how long it takes from the write; for each kind of
+    author."""
     async with client() as sockets:
         await sockets.tell("open", url=url, tokens=tokens, at_once=OPENED_AT_ONCE)
         await asyncio.sleep(2)
-        await asyncio.gather(*(write(author, 0) for author in range(authors)))
-        await sockets.tell("wait", events=len(tokens), ms=10_000)
-        await sockets.tell("forget")
-        began, wall = cpu_seconds(pid), time.perf_counter()
-        await paced(authors, write)
-        told = await sockets.tell("wait", events=SECONDS * POSTS_A_SECOND * FOLLOWERS, ms=10_000)
-        used, share = cpu_seconds(pid) - began, (cpu_seconds(pid) - began) / (time.perf_counter() - wall)
-        each = 1e6 * used / max(told["events"], 1)
-        print(
-            f"{name}: {told['events']:,} events to {len(tokens):,} sockets, {each:.0f} us of CPU each"
-            f" ({share:.0%} of a core), {arrived(told, SECONDS * POSTS_A_SECOND * FOLLOWERS)}",
-            flush=True,
-        )
+        for letter in letters:
+            authors, expected = len(tokens) // FOLLOWERS_OF[letter], SECONDS * TWEETS_A_SECOND[letter]
+            await asyncio.gather(*(write(letter, author, 0) for author in range(authors)))
+            await sockets.tell("wait", events=len(tokens), ms=10_000)
+            await sockets.tell("forget")
+            began, wall = cpu_seconds(pid), time.perf_counter()
+            await paced(letter, authors, write)
+            told = await sockets.tell("wait", events=expected * FOLLOWERS_OF[letter], ms=10_000)
+            used, share = cpu_seconds(pid) - began, (cpu_seconds(pid) - began) / (time.perf_counter() - wall)
+            each = 1e6 * used / max(told["events"], 1)
+            await sockets.tell("forget")
+            print(
+                f"{name}: {FOLLOWERS_OF[letter]:5,} readers an event, {told['events']:,} to {len(tokens):,} sockets,"
+                f" {each:.0f} us of CPU each ({share:.0%} of a core), {arrived(told, expected * FOLLOWERS_OF[letter])}",
+                flush=True,
+            )
 
 
 def arrived(told: dict[str, Any], expected: int) -> str:
@@ -262,17 +281,15 @@ async def ready(url: str) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def main(steps: list[int], storm_readers: int) -> None:
+async def main(flags: Flags) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with servers(folder) as settings, AsyncExitStack() as stack:
-            await measured(settings, folder, steps, storm_readers, stack)
+            await measured(settings, folder, flags, stack)
 
 
-async def measured(
-    settings: Settings, folder: Path, steps: list[int], storm_readers: int, stack: AsyncExitStack
-) -> None:
-    """Every figure, in one run."""
+async def measured(settings: Settings, folder: Path, flags: Flags, stack: AsyncExitStack) -> None:
+    """Every figure that was asked for, in one run."""
     waits = ("LEASE_SECONDS", "SWEEP_SECONDS", "PURGE_LOOK_SECONDS", "PURGE_AGAIN_SECONDS")
     changed = dict.fromkeys(waits, "") | {"LOG_LEVEL": "WARNING", "ACCESS_TOKEN_SECONDS": str(TOKEN_SECONDS)}
     cluster = Cluster((settings.mongo_url, settings.redis_url), folder, **changed)
@@ -287,32 +304,41 @@ async def measured(
     await ready(f"{http}/healthz")
     await ready(f"http://127.0.0.1:{other.port}/healthz")
     world = World(clients, services)
-    await world.plant(folder, max(*steps, storm_readers, 1000))
+    await world.plant(folder, max(*flags.sockets, flags.storm, flags.readers))
     port = free_port()
     peer = await stack.enter_async_context(node("live_server.mjs", str(port), settings.redis_url))
     await ready(f"http://127.0.0.1:{port}/")
     url, peer_url = f"ws://127.0.0.1:{cluster.port}/graphql", f"ws://127.0.0.1:{port}/graphql"
     names = [f"r{number}" for number in range(len(world.readers))]
 
-    async def publish(author: int, number: int) -> None:
-        node_ = {"id": "x", "text": f"{ids.now_ms()} {author} {number}", "author": {"id": "y", "username": "a"}}
+    async def publish(letter: str, author: int, number: int) -> None:
+        text, followers = f"{ids.now_ms()} {ord(letter)}{author} {number}", FOLLOWERS_OF[letter]
+        node_ = {"id": "x", "text": text, "author": {"id": "y", "username": "a"}}
         event = json.dumps({"cursor": "c", "edge": {"cursor": "c", "source": "FOLLOWING", "node": node_}})
         async with clients.redis.pipeline(transaction=False) as pipe:
-            for reader in range(FOLLOWERS * author, FOLLOWERS * (author + 1)):
+            for reader in range(followers * author, followers * (author + 1)):
                 pipe.publish(f"home:r{reader}", event)
             await pipe.execute()
 
-    await idle("Perch", server.pid, url, world.readers, steps)
-    await idle("Node ", peer.pid, peer_url, names, steps)
-    await delivery("Perch", server.pid, url, world.readers[:1000], world.write)
-    await delivery("Node ", peer.pid, peer_url, names[:1000], publish)
-    await mutations(server.pid, url, f"{http}/graphql", world, 1000)
-    await storm(server, url, f"ws://127.0.0.1:{other.port}/graphql", world, storm_readers)
+    if "idle" in flags.rows:
+        await idle("Perch", server.pid, url, world.readers, flags.sockets)
+        await idle("Node ", peer.pid, peer_url, names, flags.sockets)
+    if "delivery" in flags.rows:
+        await delivery("Perch", server.pid, url, world.readers[: flags.readers], flags.letters, world.write)
+        await delivery("Node ", peer.pid, peer_url, names[: flags.readers], flags.letters, publish)
+    if "mutations" in flags.rows:
+        await mutations(server.pid, url, f"{http}/graphql", world, flags.readers)
+    if "storm" in flags.rows:
+        await storm(server, url, f"ws://127.0.0.1:{other.port}/graphql", world, flags.storm)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sockets", default="1000,5000,10000")
-    parser.add_argument("--storm", type=int, default=5000)
-    arguments = parser.parse_args()
-    uvloop.run(main([int(step) for step in arguments.sockets.split(",")], arguments.storm))
+    parser.add_argument("--rows", default="idle,delivery,mutations,storm", help="which measurements")
+    parser.add_argument("--sockets", default="1000,5000,10000", help="steps of the idle row")
+    parser.add_argument("--readers", type=int, default=1000, help="sockets of delivery and mutations")
+    parser.add_argument("--letters", default="abc", help="10, 100 and 1,000 readers an event")
+    parser.add_argument("--storm", type=int, default=5000, help="sockets of the killed server")
+    given = parser.parse_args()
+    steps = [int(step) for step in given.sockets.split(",")]
+    uvloop.run(main(Flags(given.rows.split(","), steps, given.readers, given.letters, given.storm)))

@@ -1,11 +1,11 @@
-"""A fresh database on this test process's mongod for each test of this room."""
+"""An empty database on this test process's mongod for each test of this room."""
 
-import secrets
 from collections.abc import AsyncIterator
 
 import pytest
 
 from datastore.mongo import Mongo
+from tests.emptied import emptied
 
 
 @pytest.fixture(scope="session")
@@ -15,8 +15,7 @@ def mongo_url(urls: tuple[str, str]) -> str:
 
 @pytest.fixture
 async def mongo(mongo_url: str) -> AsyncIterator[Mongo]:
-    mongo = Mongo(mongo_url, f"test_{secrets.token_hex(6)}")
-    await mongo.ensure_indexes()
+    mongo = Mongo(mongo_url, "test_datastore")
+    await emptied(mongo)
     yield mongo
-    await mongo.client.drop_database(mongo.db.name)
     mongo.close()
