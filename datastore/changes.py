@@ -68,10 +68,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An event and the token that resumes right behind it."""
+    """An event and the token that resumes right behind it; None where none does."""
 
     event: Event
-    token: Token
+    token: Token | None
 
 
 class HistoryLostError(Exception):
@@ -171,12 +171,12 @@ class Changes:
     """The stream of what happened, for one reader at a time."""
 
     def __init__(self, mongo: Mongo) -> None:
-        self._mongo = mongo
+        self.mongo = mongo
         self._system = mongo.system
 
     async def prepare(self) -> None:
         """Fix where the first stream begins, before the first write is accepted; idempotent."""
-        start = await self._mongo.cluster_time()
+        start = await self.mongo.cluster_time()
         for doc in (
             {"_id": "relay", "fence": 0, "start": start, "token": None, "until": None, "holder": None},
             {"_id": "heartbeat", "beat": 0},
@@ -203,14 +203,15 @@ class Changes:
         await self._system.update_one({"_id": "relay", "holder": holder}, {"$set": {"until": None, "holder": None}})
 
     async def store(self, token: Token, fence: int) -> bool:
-        """Remember the watermark: everything up to it has been handled. False if a newer holder took over."""
-        result = await self._system.update_one({"_id": "relay", "fence": fence}, {"$set": {"token": token}})
+        """Remember the watermark: everything up to it has been handled. `{"start": time}` begins a stream at that time
+        of the cluster. False if a newer holder took over."""
+        watermark = {"token": None, **token} if "start" in token else {"token": token}
+        result = await self._system.update_one({"_id": "relay", "fence": fence}, {"$set": watermark})
         return bool(result.matched_count)
 
-    async def restart_from_now(self, fence: int) -> None:
-        """Forget the watermark and begin at the present: only after the derived state was dropped."""
-        start = await self._mongo.cluster_time()
-        await self._system.update_one({"_id": "relay", "fence": fence}, {"$set": {"token": None, "start": start}})
+    async def present(self) -> Token:
+        """The watermark of this moment: a stream from it tells of everything written later."""
+        return {"start": await self.mongo.cluster_time()}
 
     async def beat(self) -> int:
         """Write a heartbeat: an event that passes through the whole pipeline behind everything written before it.
@@ -227,7 +228,7 @@ class Changes:
     async def watch(self, lease: Lease) -> AsyncIterator["ChangeReader"]:
         """The stream behind the lease's watermark, or from its start. Raises HistoryLostError."""
         options: Doc = {"resume_after": lease.token} if lease.token else {"start_at_operation_time": lease.start}
-        stream = self._mongo.db.watch(_PIPELINE, max_await_time_ms=AWAIT_MS, batch_size=1000, **options)
+        stream = self.mongo.db.watch(_PIPELINE, max_await_time_ms=AWAIT_MS, batch_size=1000, **options)
         try:
             async with stream:
                 yield ChangeReader(stream)

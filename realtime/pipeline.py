@@ -54,7 +54,7 @@ class Pipeline:
 
         async def forget() -> None:
             await rooms.cache.forget_all()
-            await rooms.timelines.forget_all()
+            await rooms.timelines.forget_live()
             await rooms.top_tweets.drop()
 
         self._relay = Relay(self.changes, redis, partitions, waits, forget)

@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from datastore import ids
 from datastore.changes import Event, EventName
+from datastore.rescan import since_ms
 from realtime import handlers, keys
 from realtime.handlers import Rooms
 from realtime.pipeline import settle
@@ -37,7 +39,7 @@ async def running(*things: Relay | Worker) -> AsyncIterator[list[asyncio.Task[No
 
 
 def relay(house: House) -> Relay:
-    return Relay(house.changes, house.clients.live, PARTITIONS, WAITS, house.timelines.forget_all)
+    return Relay(house.changes, house.clients.live, PARTITIONS, WAITS, house.timelines.forget_live)
 
 
 def worker(house: House) -> Worker:
@@ -235,6 +237,46 @@ async def test_two_workers_share_the_partitions_and_one_takes_all_when_the_other
 async def owners(house: House) -> set[str]:
     found = [await house.redis.get(keys.lease(partition)) for partition in range(PARTITIONS)]
     return {owner for owner in found if owner}
+
+
+async def test_what_the_oplog_forgot_is_read_from_the_documents(house: House, seen: list[Event]) -> None:
+    author, follower = house.people(2)
+    async with running(relay(house), worker(house)):
+        old = await house.tweet(author, ids.now_ms() - 3_600_000)
+        await settled(house)
+        await house.redis.hset(keys.presence(follower), "last", "x")
+        async with asyncio.timeout(10):
+            while not (await house.clients.mongo.system.find_one({"_id": "relay"}) or {})["token"]:
+                await asyncio.sleep(0.01)
+    seen.clear()
+    missed = [(await house.tweet(author)).id for _ in range(3)]
+    await house.tweets.remove(author, missed.pop())
+    await house.follows.add(follower, author, ids.now_ms())
+    await lose_history(house)
+    with capture_logs() as logs:
+        async with running(relay(house), worker(house)):
+            await settled(house)
+            later = await house.tweet(author)
+            await settled(house)
+    assert [one["event"] for one in logs if one["event"].startswith("relay.resc")] == ["relay.rescanned"]
+    posted = [event.subject_id for event in seen if event.name is EventName.TWEET_POSTED]
+    assert posted == [*missed, later.id]
+    assert old.id not in posted
+    assert Event(EventName.USER_FOLLOWED, ids.spread(author, ids.AUTHOR_BUCKETS), author, follower) in seen
+    # Who was present is told to read again: of what was deleted nothing is left to tell.
+    assert not await house.redis.exists(keys.presence(follower))
+
+
+async def lose_history(house: House) -> None:
+    """Set the watermark to ten minutes ago, when this mongod was not there yet."""
+    lease = await house.changes.lease("somebody", 0)
+    assert lease
+    assert lease.token
+    data = lease.token["_data"]
+    before = int(data[2:10], 16) - 600
+    assert since_ms(lease) // 1000 == before + 600
+    await house.changes.store({"_data": f"82{before:08X}{data[10:]}"}, lease.fence)
+    await house.changes.release("somebody")
 
 
 async def test_imported_documents_raise_no_events(house: House, seen: list[Event]) -> None:
