@@ -193,7 +193,7 @@ class Changes:
         until = {"$add": ["$$NOW", int(seconds * 1000)]}
         doc = await self._system.find_one_and_update(
             {"_id": "relay", "$expr": free},
-            [{"$set": {"fence": fence, "until": until}}, {"$set": {"holder": holder}}],
+            [{"$set": {"fence": fence, "until": until, "renewed": "$$NOW"}}, {"$set": {"holder": holder}}],
             return_document=True,
         )
         return Lease(doc["fence"], doc["token"], doc["start"]) if doc else None
@@ -201,6 +201,13 @@ class Changes:
     async def release(self, holder: str) -> None:
         """Give the lease up early, so that a successor need not wait."""
         await self._system.update_one({"_id": "relay", "holder": holder}, {"$set": {"until": None, "holder": None}})
+
+    async def leaderless_seconds(self) -> float:
+        """How long ago a relay last took or renewed the lease, by the server's clock; infinite if none ever did."""
+        age = {"$divide": [{"$subtract": ["$$NOW", "$renewed"]}, 1000]}
+        found = await self._system.aggregate([{"$match": {"_id": "relay"}}, {"$project": {"age": age}}]).to_list(1)
+        seconds = found[0].get("age") if found else None
+        return float("inf") if seconds is None else float(seconds)
 
     async def store(self, token: Token, fence: int) -> bool:
         """Remember the watermark: everything up to it has been handled. `{"start": time}` begins a stream at that time

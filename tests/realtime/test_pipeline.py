@@ -12,6 +12,8 @@ from datastore import ids
 from datastore.changes import Event, EventName
 from datastore.rescan import since_ms
 from realtime import handlers, keys
+from realtime.backlog import backlog
+from realtime.dead_letters import DeadLetters
 from realtime.handlers import Rooms
 from realtime.pipeline import settle
 from realtime.relay import Relay, Waits, decode, encode
@@ -207,6 +209,57 @@ async def test_poison_is_set_aside_after_five_tries_and_those_behind_it_move_on(
     assert [(fields["s"], fields["why"]) for _, fields in dead] == [(str(poison.id), "ValueError: poison")]
     # The page reads MongoDB for the reader's own tweets only, so what it shows of the author was pushed or merged.
     assert good.id in (await house.timelines.page(reader, 5)).entry_ids
+
+
+async def test_what_was_set_aside_is_listed_put_back_where_it_stood_and_handled(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author, _ = house.people(2)
+    seen: list[int] = []
+    letters = DeadLetters(house.redis)
+
+    async def choke(rooms: Rooms, event: Event) -> None:
+        raise ValueError("poison")
+
+    async def note(rooms: Rooms, event: Event) -> None:
+        seen.append(event.subject_id)
+
+    monkeypatch.setattr("realtime.worker.HANDLERS", dict(handlers.HANDLERS) | {EventName.TWEET_POSTED: choke})
+    async with running(relay(house), worker(house)):
+        tweets = [(await house.tweet(author)).id for _ in range(3)]
+        await settled(house)
+        listed = [letter async for letter in letters.each()]
+        assert [(one.event["s"], one.why) for one in listed] == [(str(one), "ValueError: poison") for one in tweets]
+        assert await letters.drop([listed[0].id]) == 1
+        monkeypatch.setattr("realtime.worker.HANDLERS", dict(handlers.HANDLERS) | {EventName.TWEET_POSTED: note})
+        assert await letters.retry([listed[1].id]) == 1
+        assert await letters.retry() == 1
+        await settled(house)
+    assert seen == tweets[1:]
+    assert [letter async for letter in letters.each()] == []
+
+
+async def test_the_backlog_says_how_far_behind_the_workers_are_and_whether_anybody_relays(
+    house: House, seen: list[Event]
+) -> None:
+    author, _ = house.people(2)
+    streams = [keys.events(partition) for partition in range(PARTITIONS)]
+    assert (await backlog(house.changes, house.redis, streams)).relay_seconds == float("inf")
+    async with running(relay(house)):
+        tweet = await house.tweet(author)
+        stream = ids.bucket(tweet.id) % PARTITIONS
+        await wait_for_length(house, stream, 1)
+        behind = await backlog(house.changes, house.redis, streams)
+        # With the first heartbeat, which goes to each partition.
+        assert (behind.waiting, behind.pending, behind.dead_letters) == (1 + PARTITIONS, 0, 0)
+        await house.redis.xreadgroup(keys.GROUP, "somebody", {keys.events(stream): ">"})
+        taken = await backlog(house.changes, house.redis, streams)
+        assert (taken.waiting, taken.pending) == (PARTITIONS - 1, 2)
+        assert taken.oldest_seconds >= behind.oldest_seconds
+        assert taken.relay_seconds < 10
+        async with running(worker(house)):
+            await settled(house)
+        assert (await backlog(house.changes, house.redis, streams)).pending == 0
 
 
 async def test_junk_in_the_stream_is_set_aside(house: House, seen: list[Event]) -> None:
