@@ -84,6 +84,11 @@ class Box:
         os.kill(child.pid, signal.SIGSTOP)
         self._frozen.add(child.pid)
 
+    def freeze_process(self, name: str) -> None:
+        """SIGSTOP of a server or a worker."""
+        self._processes[name].send_signal(signal.SIGSTOP)
+        self._frozen.add(self._processes[name].pid)
+
     def thaw(self) -> None:
         """Whatever is frozen goes on."""
         while self._frozen:

@@ -1,7 +1,7 @@
 """Relay and worker: at least once, in order for each author, and nothing is lost however they end."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from datastore.rescan import since_ms
 from realtime import handlers, keys
 from realtime.backlog import backlog
 from realtime.dead_letters import DeadLetters
+from realtime.fanout import Fanout
 from realtime.handlers import Rooms
 from realtime.pipeline import settle
 from realtime.relay import Relay, Waits, decode, encode
@@ -260,6 +261,54 @@ async def test_the_backlog_says_how_far_behind_the_workers_are_and_whether_anybo
         async with running(worker(house)):
             await settled(house)
         assert (await backlog(house.changes, house.redis, streams)).pending == 0
+
+
+async def test_an_author_with_many_readers_holds_up_nobody_and_keeps_their_order(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    much_followed, other, *readers = house.people(8)
+    monkeypatch.setattr("datastore.follows.WALK_BATCH", 2)
+    monkeypatch.setattr("realtime.handlers.WALK_BATCH", 2)
+    for reader in readers:
+        await house.follows.add(reader, much_followed, ids.now_ms())
+        await house.follows.add(reader, other, ids.now_ms())
+        await house.timelines.page(reader, 5)
+    order: list[int] = []
+    gate = asyncio.Event()
+    deliver = Fanout._deliver
+
+    async def held(self: Fanout, pairs: Sequence[tuple[Any, ...]]) -> None:
+        if self._turn:
+            await gate.wait()
+        await deliver(self, pairs)
+        order.extend({pair[3] for pair in pairs if pair[0] == "+"})
+
+    monkeypatch.setattr(Fanout, "_deliver", held)
+    async with running(relay(house), worker(house)):
+        first, second = await house.tweet(much_followed), await house.tweet(much_followed)
+        await house.tweets.remove(much_followed, first.id)
+        small = await house.tweet(other)
+        settling = asyncio.create_task(settled(house))
+        async with asyncio.timeout(10):
+            while small.id not in (await house.timelines.page(readers[-1], 9)).entry_ids:
+                await asyncio.sleep(0.01)
+        # What follows the burst waits for it, so that settling means what it says.
+        assert not settling.done()
+        gate.set()
+        await settling
+        print(
+            "DBG",
+            first.id,
+            second.id,
+            small.id,
+            order,
+            await house.redis.keys("tl:*"),
+            [await house.redis.zrange(keys.timeline(r), 0, -1) for r in readers],
+            readers,
+        )
+        for reader in readers:
+            assert (await house.timelines.page(reader, 9)).entry_ids == sorted([second.id, small.id], reverse=True)
+    assert not await house.redis.xpending_range(keys.events(0), keys.GROUP, "-", "+", 10)
 
 
 async def test_junk_in_the_stream_is_set_aside(house: House, seen: list[Event]) -> None:
