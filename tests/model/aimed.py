@@ -1,31 +1,15 @@
 """Aimed: themes that make likely what some rules are for, by how a run opens, by who is held up and by the size of the
 world; around that they stay random."""
 
-from tests.model.themes import ON, PROLIFIC, ROADS, Choice, Theme
+from tests.model.changing import CHANGING
+from tests.model.themes import ON, PROLIFIC, SERVED, Choice, Theme
 
-# A timeline is kept, and a client is connected.
-_SERVED: tuple[Choice, ...] = (("connect", "live0-opening", "a", 0), ("rest",))
 # A timeline is being built, and its builder is slow.
 _BUILDING: tuple[Choice, ...] = (
     ("read", "opening read", "a", 0, 50, False),
     ("hold", "opening read", "redis build_finish"),
 )
 _NO_TOP_USERS = {"threshold": (99,)}
-# Nobody is on the top road but by a crowd that comes and goes.
-_CROWD = {"threshold": (3,), "crowd": (4,), "batch": (2, 9), "kept": (3, 5), "top_events": (9,)}
-
-
-def _late(command: str) -> tuple[Choice, ...]:
-    """The crowd's event raises another, whose worker is held up before this command and taken for dead."""
-    return (
-        ("relay", 9),
-        ("work", "opening work", [0], 1),
-        ("finish", "opening work"),
-        ("work", "late", [0], 1),
-        ("hold", "late", command),
-        ("lose", "late", False),
-    )
-
 
 AIMED: dict[str, Theme] = {
     # Somebody is about to build a timeline, and has perhaps read what is to be in it.
@@ -73,7 +57,21 @@ AIMED: dict[str, Theme] = {
         sizes=_NO_TOP_USERS | {"kept": (3,), "batch": (9,)},
         focus=0.9,
         dense=(0.0,),
-        opening=(("relate", "follow", "opening follow", "b", 0, PROLIFIC), ("rest",), *_SERVED),
+        opening=(("relate", "follow", "opening follow", "b", 0, PROLIFIC), ("rest",), *SERVED),
+    ),
+    # An entry comes so late that it lies below the floor.
+    "depths": Theme(
+        ON | {"post": 12, "read": 4, "connect": 2, "crash": 1, "quiet": 1},
+        held=("tweets.insert_one",),
+        sizes=_NO_TOP_USERS | {"kept": (2,), "events": (9,), "clients": (1,), "batch": (9,)},
+        focus=0.9,
+        dense=(0.9,),
+        opening=(
+            *SERVED,
+            ("post", "late", "b", PROLIFIC, None),
+            *(("post", f"opening{n}", "a", PROLIFIC, None) for n in range(4)),
+            ("rest", "late"),
+        ),
     ),
     # A client is present, and its timeline is not kept any more.
     "absences": Theme(
@@ -81,7 +79,7 @@ AIMED: dict[str, Theme] = {
         sizes=_NO_TOP_USERS | {"kept": (5,), "events": (9,), "clients": (1,), "batch": (9,)},
         focus=0.9,
         dense=(0.6,),
-        opening=_SERVED,
+        opening=SERVED,
     ),
     # The same when its person follows somebody.
     "strangers": Theme(
@@ -89,7 +87,7 @@ AIMED: dict[str, Theme] = {
         sizes=_NO_TOP_USERS | {"kept": (5,), "events": (9,), "clients": (1,), "batch": (9,)},
         focus=0.9,
         dense=(0.0, 0.2),
-        opening=(*_SERVED, ("evict", "tl", 0), ("relate", "follow", "opening follow", "b", 0, PROLIFIC), ("quiet",)),
+        opening=(*SERVED, ("evict", "tl", 0), ("relate", "follow", "opening follow", "b", 0, PROLIFIC), ("quiet",)),
     ),
     # Its timeline was built again, with what is still on its way there.
     "refills": Theme(
@@ -98,7 +96,7 @@ AIMED: dict[str, Theme] = {
         focus=0.9,
         dense=(0.9,),
         opening=(
-            *_SERVED,
+            *SERVED,
             ("post", "opening", "b", PROLIFIC, None),
             ("hold", "opening", "users.update_one"),
             ("evict", "tl", 0),
@@ -114,7 +112,7 @@ AIMED: dict[str, Theme] = {
         focus=0.9,
         live_reads=0.9,
         dense=(0.9,),
-        opening=(*_SERVED, ("crash", "live0-opening"), ("post", "opening", "a", PROLIFIC, None)),
+        opening=(*SERVED, ("crash", "live0-opening"), ("post", "opening", "a", PROLIFIC, None)),
     ),
     # Events are handled again.
     "repeats": Theme(
@@ -123,7 +121,7 @@ AIMED: dict[str, Theme] = {
         sizes=_NO_TOP_USERS | {"kept": (5,), "events": (9,), "clients": (1,)},
         focus=0.9,
         dense=(0.9,),
-        opening=(*_SERVED, ("post", "opening", "a", PROLIFIC, None), ("rest",), ("rewind", 1)),
+        opening=(*SERVED, ("post", "opening", "a", PROLIFIC, None), ("rest",), ("rewind", 1)),
     ),
     # What a client shows has to go again.
     "removals": Theme(
@@ -134,7 +132,7 @@ AIMED: dict[str, Theme] = {
         focus=0.9,
         dense=(0.4,),
         opening=(
-            *_SERVED,
+            *SERVED,
             ("change", "retweet", "opening retweet", "a", 1, "old0"),
             ("change", "retweet", "other retweet", "b", 3, "old1"),
             ("rest",),
@@ -158,141 +156,4 @@ AIMED: dict[str, Theme] = {
             ("hold", "live0-opening", "redis page"),
         ),
     ),
-    # Somebody becomes a top user and stops being one, again and again.
-    "crossings": Theme(
-        ON
-        | {"post": 12, "retweet": 1, "delete": 2, "follow": 5, "unfollow": 4, "crowd": 10, "read": 9, "connect": 3}
-        | {"lose": 2, "evict": 2, "sweep": 1},
-        held=(*ROADS, "tweets.insert_one"),
-        evicted=("tl", "recent"),
-        sizes=_CROWD,
-        focus=0.8,
-        prolific=0.6,
-        dense=(0.6,),
-    ),
-    # Whoever was there before follows a top user, who stops being one.
-    "arrivals": Theme(
-        ON | {"post": 10, "follow": 5, "unfollow": 4, "crowd": 6, "read": 8, "connect": 2, "evict": 1},
-        held=ROADS,
-        evicted=("tl", "recent"),
-        sizes=_CROWD | {"batch": (9,), "clients": (1,)},
-        focus=0.9,
-        prolific=0.7,
-        dense=(0.0, 0.2),
-        promoted=1.0,
-        opening=(
-            *_SERVED,
-            ("relate", "follow", "opening follow", "b", 0, PROLIFIC),
-            ("rest",),
-            ("crowd", PROLIFIC, False),
-        ),
-    ),
-    # A top user stops being one, while a tweet of theirs is on its way.
-    "departures": Theme(
-        ON | {"post": 10, "crowd": 3, "read": 14, "connect": 2, "evict": 1, "unfollow": 1},
-        held=("redis merge", "users.update_one", "follows.update_many"),
-        evicted=("recent",),
-        sizes=_CROWD | {"batch": (9,), "clients": (1,)},
-        focus=0.9,
-        prolific=0.8,
-        dense=(0.9,),
-        promoted=1.0,
-        opening=(
-            *_SERVED,
-            ("evict", "recent", PROLIFIC),
-            ("post", "opening", "a", PROLIFIC, None),
-            ("rest",),
-            ("post", "late", "b", PROLIFIC, None),
-            ("hold", "late", "tweets.insert_one"),
-            ("crowd", PROLIFIC, False),
-        ),
-    ),
-    # The same, and the tweet is written when all that is over.
-    "stragglers": Theme(
-        ON | {"post": 8, "crowd": 4, "read": 10, "connect": 2, "evict": 1, "lose": 1},
-        held=(*ROADS, "tweets.insert_one"),
-        evicted=("recent",),
-        sizes=_CROWD | {"batch": (9,), "clients": (1,)},
-        focus=0.9,
-        prolific=0.8,
-        dense=(0.9,),
-        promoted=1.0,
-        opening=(
-            *_SERVED,
-            ("post", "late", "b", PROLIFIC, None),
-            ("crowd", PROLIFIC, False),
-            ("rest", "late"),
-        ),
-    ),
-    # The same while a client is away: it comes back to both streams.
-    "returns": Theme(
-        ON | {"post": 14, "retweet": 1, "crowd": 6, "connect": 2, "crash": 4, "drop": 1, "sweep": 1, "lose": 1},
-        held=("redis resume", "follows.find {"),
-        sizes=_CROWD | {"events": (9,), "kept": (5,), "batch": (9,), "clients": (1,)},
-        focus=1.0,
-        prolific=0.9,
-        dense=(0.9,),
-        promoted=1.0,
-        opening=(
-            *_SERVED,
-            ("crash", "live0-opening"),
-            ("post", "opening", "a", PROLIFIC, None),
-            ("rest",),
-            ("crowd", PROLIFIC, False),
-        ),
-    ),
-    # All of that has happened, and it comes back.
-    "backlogs": Theme(
-        ON | {"post": 10, "crowd": 5, "connect": 3, "crash": 3, "drop": 1, "sweep": 1, "read": 1},
-        held=("redis resume",),
-        sizes=_CROWD | {"events": (9,), "kept": (5,), "batch": (9,), "clients": (1,)},
-        focus=1.0,
-        prolific=0.9,
-        dense=(0.9,),
-        promoted=1.0,
-        opening=(
-            *_SERVED,
-            ("crash", "live0-opening"),
-            ("post", "opening", "a", PROLIFIC, None),
-            ("rest",),
-            ("crowd", PROLIFIC, False),
-            ("rest",),
-            ("post", "other", "b", PROLIFIC, None),
-            ("rest",),
-        ),
-    ),
-    # A worker that was taken for dead demotes, or promotes, when all has changed since.
-    "late demotions": Theme(
-        ON | {"post": 10, "read": 10, "crowd": 2, "connect": 2, "lose": 1},
-        held=ROADS,
-        sizes=_CROWD | {"batch": (9,), "clients": (1,)},
-        focus=0.9,
-        prolific=0.8,
-        dense=(0.9,),
-        promoted=1.0,
-        opening=(
-            *_SERVED,
-            ("crowd", PROLIFIC, False),
-            *_late("users.update_one"),
-            ("crowd", PROLIFIC, True),
-            ("post", "opening", "a", PROLIFIC, None),
-            ("rest", "late"),
-        ),
-    ),
-    "late promotions": Theme(
-        ON | {"post": 10, "read": 10, "crowd": 2, "connect": 2, "lose": 1},
-        held=ROADS,
-        sizes=_CROWD | {"batch": (9,), "clients": (1,)},
-        focus=0.9,
-        prolific=0.8,
-        dense=(0.9,),
-        promoted=0.0,
-        opening=(
-            *_SERVED,
-            ("crowd", PROLIFIC, True),
-            *_late("follows.update_many"),
-            ("post", "opening", "a", PROLIFIC, None),
-            ("rest", "late"),
-        ),
-    ),
-}
+} | CHANGING

@@ -49,6 +49,8 @@ BUILDS = ("redis build",)
 ROADS = ("redis merge", "redis announce", "users.update_one", "follows.update_many")
 LIVE = ("redis deliver", "tweets.insert_one", "retweets.insert_one")
 
+# A timeline is kept, and a client is connected.
+SERVED: tuple[Choice, ...] = (("connect", "live0-opening", "a", 0), ("rest",))
 _LONG = (200,)
 
 BROAD: dict[str, Theme] = {
