@@ -237,6 +237,15 @@ async def test_each_caller_may_do_what_the_table_says(perch: Perch, stage: World
         assert (who, await came_of(stage, who, name, await make(stage))) == (who, code)
 
 
+@pytest.mark.parametrize("name", ["unlikeTweet", "undoRetweet"])
+async def test_what_the_blocked_take_back_shows_them_nothing(stage: World, name: str) -> None:
+    query = f"mutation ($input: TweetInput!) {{ {name}(input: $input) {{ tweet {{ text }} errors {{ code }} }} }}"
+    for who, shown in (("other", True), ("blocked", False)):
+        answer = await stage.ask(who, query, input={"tweetId": stage.tweet})
+        assert answer.data[name]["errors"] == []
+        assert (answer.data[name]["tweet"] is not None) is shown
+
+
 async def test_an_id_of_nothing_is_refused_like_what_may_not_be_seen(stage: World) -> None:
     gone = (await stage.ann.post("gone"))["id"]
     await stage.ann.delete(gone)
