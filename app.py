@@ -32,6 +32,7 @@ from datastore.settings import Settings, complaints, settings_table
 from realtime import devserver as redis_devserver
 from realtime import telemetry
 from realtime.connect import Client, for_requests, for_workers
+from realtime.dead_letters import DeadLetters
 from realtime.pipeline import Pipeline, open_rooms
 from realtime.timelines import Bounds
 from resolvers import accounts
@@ -58,6 +59,7 @@ COMMANDS = {
     "dev": "run everything here, servers included: what `make run` runs",
     "import": "load users, follows and tweets from files",
     "reconcile": "compare counters, timelines and lists with their truth, and repair them",
+    "dead-letters": "list, retry or drop the events that workers set aside",
     "token": "print an access token (not in production)",
     "documents": "trust the documents of files, by their SHA-256",
     "settings": "print every setting with its value, default and description",
@@ -109,7 +111,7 @@ class Clients:
 async def clients(settings: Settings) -> AsyncIterator[Clients]:
     """Connections for both URLs, closed at the end."""
     opened = Clients(
-        Mongo(settings.mongo_url, settings.mongo_database),
+        Mongo(settings.mongo_url, settings.mongo_database, driver=settings.mongo_driver),
         for_requests(settings.redis_url, settings.redis_timeout_ms, settings.breaker_open_seconds),
         for_workers(settings.redis_url),
     )
@@ -118,7 +120,7 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
     finally:
         await opened.redis.aclose()
         await opened.live.aclose()
-        opened.mongo.close()
+        await opened.mongo.close()
 
 
 @asynccontextmanager
@@ -251,15 +253,22 @@ def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:
         proxy_headers=False,  # schema/edge.py reads them, as far as TRUSTED_PROXIES says
         log_level=settings.log_level.lower(),
         timeout_keep_alive=75,
+        # Else a connection that a request let read on keeps that request's deadline for those that follow.
+        reset_contextvars=True,
         timeout_graceful_shutdown=10,
     )
 
 
 async def work(settings: Settings) -> None:
-    """Relay and worker, until SIGTERM: this coroutine is cancelled."""
-    async with working(settings):
+    """Relay and worker, until SIGTERM: this coroutine is cancelled. With WORK_PORT they tell how they are."""
+    async with working(settings) as pipeline:
         spare_the_collector()
-        await asyncio.Event().wait()
+        if not settings.work_port:
+            await asyncio.Event().wait()
+        probes = health.routes(pipeline.probes(), {}, settings.metrics, lambda: False, pipeline.backlog)
+        config = uvicorn_config(settings.model_copy(update={"port": settings.work_port}), Starlette(routes=probes))
+        # NOTE: not serve(), which would take the signals that cancel this.
+        await uvicorn.Server(config)._serve()
 
 
 async def import_(settings: Settings, args: argparse.Namespace) -> None:
@@ -322,6 +331,18 @@ async def reconcile(settings: Settings, check: bool) -> None:
         say(f"{report.busy:,} changed all the while and could not be judged: run it again")
     if report.left:
         raise DevServerError(f"{report.left:,} differences are left")
+
+
+async def dead_letters(settings: Settings, action: str, ids: Sequence[str]) -> None:
+    """Lists, puts back or drops the events with these ids, or all that workers set aside."""
+    async with clients(settings) as opened:
+        letters = DeadLetters(opened.redis)
+        if action == "list":
+            async for one in letters.each(ids):
+                print(f"{one.id}  {one.at:%Y-%m-%d %H:%M:%S}  {one.stream}  {one.event}  {one.why}")
+            return
+        count = await (letters.retry(ids) if action == "retry" else letters.drop(ids))
+        say(f"{count:,} events {'put back' if action == 'retry' else 'dropped'}")
 
 
 async def token(settings: Settings, name: str) -> None:
@@ -445,6 +466,8 @@ def parser() -> argparse.ArgumentParser:
     commands.choices["reconcile"].add_argument(
         "--check", action="store_true", help="repair nothing; exit code 1 if anything has drifted"
     )
+    commands.choices["dead-letters"].add_argument("action", choices=("list", "retry", "drop"))
+    commands.choices["dead-letters"].add_argument("ids", nargs="*", help="as `list` shows them; none: all of them")
     for kind in ("users", "follows", "tweets"):
         commands.choices["import"].add_argument(
             f"--{kind}", type=Path, metavar="FILE", help="CSV or JSON Lines, or .gz"
@@ -462,6 +485,7 @@ def command_of(args: argparse.Namespace, settings: Settings) -> Coroutine[Any, A
         "work": work,
         "import": lambda found: import_(found, args),
         "reconcile": lambda found: reconcile(found, args.check),
+        "dead-letters": lambda found: dead_letters(found, args.action, args.ids),
         "token": lambda found: token(found, args.name),
     }
     return with_servers(settings, f"python -m app {args.command}", commands[args.command])

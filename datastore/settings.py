@@ -20,9 +20,13 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
+    work_port: int = Field(default=0, ge=0, le=65535, description="of a worker's /readyz and /metrics; 0: none")
     profile: Literal["development", "production"] = Field(default="development", description="how strict it all is")
     data_dir: Path = Field(default=Path(".data"), description="embedded servers, logs and the development key")
     mongo_url: str = Field(default="", pattern=MONGO_URL, description="MongoDB replica set; empty: embedded")
+    mongo_driver: Literal["motor", "pymongo"] = Field(
+        default="motor", description="pymongo: Motor's successor, without threads, which costs less CPU"
+    )
     mongo_database: str = Field(default="perch", pattern=r"^[A-Za-z0-9_-]{1,60}$", description="name of the database")
     redis_url: str = Field(default="", pattern=REDIS_URL, description="Redis or Valkey; empty: embedded")
     secret_key: SecretStr = Field(default=SecretStr(""), description="signs tokens; empty: a random one, kept")

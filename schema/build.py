@@ -17,6 +17,7 @@ from resolvers.context import Context
 from schema.charges import Charged, Plans, counted
 from schema.documents import Documents
 from schema.errors import FieldError, TextTooLong, render
+from schema.executor import InPlace
 from schema.limits import CACHED_DOCUMENTS, COST, RULES, TOKENS, Judge, NoIntrospection, judge_by
 from schema.mutation import Mutation
 from schema.query import Query
@@ -118,6 +119,7 @@ def build(cost_limit: int = COST, introspection: bool = True, documents: Documen
             lambda: Validated(judge),
             lambda: Charged(plans),
         ],
+        execution_context_class=InPlace,
         config=StrawberryConfig(disable_field_suggestions=True),
     )
     schema.documents = documents or Documents()

@@ -94,7 +94,9 @@ class Endpoint(GraphQL[Context, None]):
 
     async def get_context(self, request: Request | WebSocket, response: object) -> Context:
         client_ip = request.client.host if request.client else "unknown"
-        context = Context(self._services.now(), client_ip, request.headers.get("user-agent"))
+        # A socket outlives what stands in for a primary.
+        services = self._services.now() if isinstance(request, Request) else self._services
+        context = Context(services, client_ip, request.headers.get("user-agent"))
         if isinstance(request, Request):
             try:
                 await guards.authenticate(context, request.headers.get("authorization"))
