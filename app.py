@@ -443,7 +443,8 @@ def say(line: str) -> None:
 
 def welcome(settings: Settings) -> str:
     """What to open and what to try first."""
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104  compared, not bound
+    everywhere = ("0.0.0.0", "::")  # noqa: S104  # nosec B104: compared, not bound
+    host = "127.0.0.1" if settings.host in everywhere else settings.host
     return WELCOME.format(password=DEMO_PASSWORD, url=f"http://{host}:{settings.port}/graphql", logs=settings.data_dir)
 
 
