@@ -48,14 +48,6 @@ fuzz: env-dev ## CASES=100 for each query and mutation, as nobody and as somebod
 	@$(PY) -m tests.security.fuzz --cases "$${CASES:-100}" $${FUZZ_SEED:+--seed "$$FUZZ_SEED"}
 	@MACHINE_EXAMPLES="$${WALKS:-50}" exec $(PY) -m pytest -q tests/security/test_people_machine.py
 
-model: env-dev ## 500 random schedules of timelines and live delivery, and each rule taken out
-	@exec $(PY) -m pytest $(PYTEST_FLAGS) tests/model
-
-lint: env-dev ## static checks: ruff, mypy
-	@$(PY) -m ruff check .
-	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy
-
 model: env-dev ## SCHEDULES=20000 random schedules of timelines and live delivery, from seed FROM
 	@exec $(PY) -m tests.model --schedules "$${SCHEDULES:-20000}" $${FROM:+--seed "$$FROM"}
 

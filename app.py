@@ -443,7 +443,8 @@ def say(line: str) -> None:
 
 def welcome(settings: Settings) -> str:
     """What to open and what to try first."""
-    everywhere = ("0.0.0.0", "::")  # noqa: S104  # nosec B104: compared, not bound
+    # Compared, and not bound to.
+    everywhere = ("0.0.0.0", "::")  # noqa: S104
     host = "127.0.0.1" if settings.host in everywhere else settings.host
     return WELCOME.format(password=DEMO_PASSWORD, url=f"http://{host}:{settings.port}/graphql", logs=settings.data_dir)
 
