@@ -444,7 +444,7 @@ def say(line: str) -> None:
 def welcome(settings: Settings) -> str:
     """What to open and what to try first."""
     # Compared, and not bound to.
-    everywhere = ("0.0.0.0", "::")  # noqa: S104
+    everywhere = ("0.0.0.0", "::")  # noqa: S104  # nosec B104
     host = "127.0.0.1" if settings.host in everywhere else settings.host
     return WELCOME.format(password=DEMO_PASSWORD, url=f"http://{host}:{settings.port}/graphql", logs=settings.data_dir)
 
