@@ -125,7 +125,10 @@ INDEXES: Mapping[str, Sequence[tuple[Keys, Doc]]] = {
         ([("_id.t", ASCENDING)], {}),
     ],
     "retweets": [
-        ([("author", ASCENDING), ("tweet", ASCENDING)], {"unique": True, "partialFilterExpression": {"alive": True}}),
+        (
+            [("author", ASCENDING), ("tweet", ASCENDING), ("alive", ASCENDING)],
+            {"unique": True, "partialFilterExpression": {"alive": True}},
+        ),
         (RETWEETS_BY_AUTHOR, _LIVE),
         ([("tweet", ASCENDING), ("_id", DESCENDING)], _LIVE),
         # For the purge of their author alone.
