@@ -20,7 +20,7 @@ from datastore.records import TopWindow
 from datastore.retweets import Retweets
 from datastore.session_ends import SessionEnds
 from datastore.sessions import Sessions
-from datastore.together import together
+from datastore.together import Find, together
 from datastore.tweets import Tweets, new_doc
 from datastore.users import Users
 from datastore.users import new_doc as new_user
@@ -203,11 +203,12 @@ async def test_finds_that_go_together_are_each_answered_from_an_index_alone(mong
     follows, entries = Follows(mongo), Entries(Tweets(mongo), Retweets(mongo))
     ann, bob = people[0], people[1]
     pairs = [(bob, other) for other in people[:20]]
-    for finds in (
+    cases: list[list[Find[Any]]] = [
         [*entries.find_newest(ann, 21, None), follows.find_top_followees(bob)],
         [follows.find_existing(pairs), Blocks(mongo).find_regards(pairs), Likes(mongo).find_liked(bob, people[:20])],
         [Retweets(mongo).find_retweeted(bob, people[:20])],
-    ):
+    ]
+    for finds in cases:
         for find in finds:
             asked = {"aggregate": find.collection.name, "pipeline": find.stages(0), "cursor": {}}
             explained = await mongo.db.command("explain", asked, verbosity="executionStats")
