@@ -7,9 +7,10 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -187,11 +188,35 @@ def patience_of(settings: Settings) -> Patience:
     )
 
 
-async def serve(settings: Settings) -> None:
-    """The API server, until SIGTERM; then it drains."""
-    async with api(settings) as asgi:
+async def serve(settings: Settings, listen_fd: int | None = None) -> None:
+    """The API server, until SIGTERM; then it drains. With WORKERS so many of them, behind one port."""
+    if settings.workers > 1 and listen_fd is None:
+        await serve_together(settings)
+        return
+    async with api(settings) as asgi, running(telemetry.follow_loop_lag()):
         spare_the_collector()
-        await Server(settings, asgi).serve()
+        await Server(settings, asgi).serve(None if listen_fd is None else [socket.socket(fileno=listen_fd)])
+
+
+async def serve_together(settings: Settings) -> None:
+    """Listens, answers nothing and hands the socket to WORKERS servers: whoever is free takes the next connection, and
+    none that waits is lost with a server that ends. They are started again when they die, and drain side by side."""
+    with processes.listener(settings.host, settings.port) as shared, tempfile.TemporaryDirectory() as counted:
+        handed = ("--listen-fd", str(shared.fileno()))
+
+        async def one() -> None:
+            # In that folder each of them counts, and each /metrics tells what all have (schema/health.py).
+            program = program_of(settings, "serve", *handed)
+            env = {**(program.env or {}), "PROMETHEUS_MULTIPROC_DIR": counted}
+            program = replace(program, env=env, held=(shared.fileno(),), among_ours=True)
+            process = Child(replace(program, orphan_signal=signal.SIGTERM))
+            await process.start()
+            async with processes.kept(process, say):
+                await asyncio.Event().wait()
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(settings.workers):
+                tasks.create_task(one())
 
 
 def spare_the_collector() -> None:
@@ -418,9 +443,8 @@ def demo_threshold(settings: Settings) -> int:
     return settings.top_user_threshold if chosen else DEMO_TOP_USER_THRESHOLD
 
 
-@asynccontextmanager
-async def child(settings: Settings, command: str) -> AsyncIterator[Child]:
-    """`python -m app COMMAND` with these settings, started again whenever it dies."""
+def program_of(settings: Settings, command: str, *arguments: str) -> Program:
+    """`python -m app COMMAND` with these settings."""
     data_dir = settings.data_dir.absolute()
     env = os.environ | {
         "MONGO_URL": settings.mongo_url,
@@ -429,8 +453,14 @@ async def child(settings: Settings, command: str) -> AsyncIterator[Child]:
         "TOP_USER_THRESHOLD": str(settings.top_user_threshold),
         "PYTHONUNBUFFERED": "1",
     }
-    run = (sys.executable, "-m", "app", command)
-    process = Child(Program(command, run, data_dir / f"{command}.log", env, orphan_signal=signal.SIGKILL))
+    run = (sys.executable, "-m", "app", command, *arguments)
+    return Program(command, run, data_dir / f"{command}.log", env, orphan_signal=signal.SIGKILL)
+
+
+@asynccontextmanager
+async def child(settings: Settings, command: str) -> AsyncIterator[Child]:
+    """`python -m app COMMAND` with these settings, started again whenever it dies."""
+    process = Child(program_of(settings, command))
     await process.start()
     async with processes.kept(process, say):
         yield process
@@ -464,6 +494,7 @@ def parser() -> argparse.ArgumentParser:
     documents = commands.choices["documents"]
     documents.add_argument("verb", choices=("add",), help="what to do")
     documents.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".graphql, or a manifest (.json)")
+    commands.choices["serve"].add_argument("--listen-fd", type=int, help="a socket that listens already (WORKERS)")
     commands.choices["token"].add_argument("name", help="username")
     commands.choices["reconcile"].add_argument(
         "--check", action="store_true", help="repair nothing; exit code 1 if anything has drifted"
@@ -483,7 +514,7 @@ def command_of(args: argparse.Namespace, settings: Settings) -> Coroutine[Any, A
     if args.command == "dev":
         return dev(settings, args.under_make)
     commands: dict[str, Command] = {
-        "serve": serve,
+        "serve": lambda found: serve(found, args.listen_fd),
         "work": work,
         "import": lambda found: import_(found, args),
         "reconcile": lambda found: reconcile(found, args.check),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datastore.records import HomeEdge, Regard
+from datastore.together import together
 from realtime.reader import Numbered
 from resolvers.context import Services
 from resolvers.loaders import Loaders
@@ -73,11 +74,8 @@ class Audience:
         scene = Scene(self._services.loaders())
         shown = await read_shown(self._services, scene.loaders, list({look.numbered.entry_id for look in batch}))
         pairs = {(look.viewer_id, person) for look in batch for person in _concerned(shown, look.numbered.entry_id)}
-        followed, regards, present_ = await asyncio.gather(
-            self._services.follows.existing(pairs),
-            self._services.blocks.regards_between(pairs),
-            scene.loaders.present(shown.people()),
-        )
+        finds = self._services.follows.find_existing(pairs), self._services.blocks.find_regards(pairs)
+        (followed, regards), present_ = await asyncio.gather(together(*finds), scene.loaders.present(shown.people()))
         living = shown.living(scene.loaders, present_)
         follows_of: dict[int, set[int]] = {}
         for viewer_id, author_id in followed:
