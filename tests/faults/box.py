@@ -48,6 +48,7 @@ class Box:
         self._processes: dict[str, Process] = {}
         self.perches: list[Perch] = []
         self._frozen: set[int] = set()
+        self._leaving: set[str] = set()
 
     @property
     def perch(self) -> Perch:
@@ -71,6 +72,16 @@ class Box:
         process = self._processes[name]
         process.terminate()
         return await process.wait()
+
+    def servers_up(self) -> list[int]:
+        """The servers that a load balancer would ask now: not those that are told to stop."""
+        return [number for number in range(len(SERVERS)) if SERVERS[number] not in self._leaving]
+
+    async def drain(self, name: str) -> int:
+        """As an orchestrator does: nobody new is sent there, then SIGTERM. It is sent to again once `repair` found it
+        ready. Gives the exit code."""
+        self._leaving.add(name)
+        return await self.stop(name)
 
     async def start(self, name: str) -> None:
         """Start a process that is not running."""
@@ -125,6 +136,7 @@ class Box:
             if name not in self._processes or self._processes[name].returncode is not None:
                 await self.start(name)
         await eventually(self._is_whole, REPAIR_SECONDS)
+        self._leaving.clear()
         await asyncio.wait_for(settle(Changes(self.perch.mongo), self.perch.redis, PARTITIONS), REPAIR_SECONDS)
 
     async def _is_whole(self) -> bool:
