@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+from datastore import backup as backups
 from datastore import demo_world, ids, importer, ownership, processes
 from datastore.changes import Changes
 from datastore.mongo import Mongo
@@ -55,6 +56,8 @@ COMMANDS = {
     "dev": "run everything here, servers included: what `make run` runs",
     "import": "load users, follows and tweets from files",
     "reconcile": "compare counters, timelines and lists with their truth, and repair them",
+    "backup": "write the whole database to one file, as it is at one moment",
+    "restore": "fill an empty database from such a file, and empty Redis",
     "dead-letters": "list, retry or drop the events that workers set aside",
     "token": "print an access token (not in production)",
     "settings": "print every setting with its value, default and description",
@@ -323,6 +326,24 @@ async def reconcile(settings: Settings, check: bool) -> None:
         raise DevServerError(f"{report.left:,} differences are left")
 
 
+async def backup(settings: Settings, path: Path) -> None:
+    """Writes MongoDB's database to a file while everything runs on."""
+    async with clients(settings) as opened:
+        counts = await backups.backup(opened.mongo, path)
+    say(f"{path}: {sum(counts.values()):,} documents, {path.stat().st_size:,} bytes")
+
+
+async def restore(settings: Settings, path: Path) -> None:
+    """Fills an empty database; Redis is emptied, since what it holds was derived from another one."""
+    async with clients(settings) as opened:
+        try:
+            counts = await backups.restore(opened.mongo, path)
+        except backups.BackupError as error:
+            raise DevServerError(str(error)) from error
+        await opened.redis.flushdb()
+    say(f"{sum(counts.values()):,} documents restored; now run: python -m app reconcile")
+
+
 async def dead_letters(settings: Settings, action: str, ids: Sequence[str]) -> None:
     """Lists, puts back or drops the events with these ids, or all that workers set aside."""
     async with clients(settings) as opened:
@@ -447,6 +468,8 @@ def parser() -> argparse.ArgumentParser:
     commands.choices["reconcile"].add_argument(
         "--check", action="store_true", help="repair nothing; exit code 1 if anything has drifted"
     )
+    for name in ("backup", "restore"):
+        commands.choices[name].add_argument("path", type=Path, metavar="FILE", help="for instance perch.bson.gz")
     commands.choices["dead-letters"].add_argument("action", choices=("list", "retry", "drop"))
     commands.choices["dead-letters"].add_argument("ids", nargs="*", help="as `list` shows them; none: all of them")
     for kind in ("users", "follows", "tweets"):
@@ -466,6 +489,8 @@ def command_of(args: argparse.Namespace, settings: Settings) -> Coroutine[Any, A
         "work": work,
         "import": lambda found: import_(found, args),
         "reconcile": lambda found: reconcile(found, args.check),
+        "backup": lambda found: backup(found, args.path),
+        "restore": lambda found: restore(found, args.path),
         "dead-letters": lambda found: dead_letters(found, args.action, args.ids),
         "token": lambda found: token(found, args.name),
     }

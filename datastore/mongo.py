@@ -7,7 +7,9 @@ from copy import copy
 from typing import Any, Self
 
 import pymongo
-from bson import Timestamp
+from bson import Timestamp, decode_file_iter, encode
+from bson.codec_options import CodecOptions
+from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ASCENDING, DESCENDING, InsertOne, ReadPreference, UpdateOne, WriteConcern
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
@@ -30,6 +32,8 @@ __all__ = [
     "PyMongoError",
     "Timestamp",
     "UpdateOne",
+    "bson_documents",
+    "bson_of",
     "duplicate_field",
     "is_outage",
     "within",
@@ -186,6 +190,19 @@ class Mongo:
 
     def close(self) -> None:
         self.client.close()
+
+
+def bson_of(doc: Doc) -> bytes:
+    """A document as MongoDB stores it."""
+    return encode(doc)
+
+
+def bson_documents(file: Any) -> Iterator[Doc]:
+    """The documents of a file of them, in order. Raises ValueError where it is cut short or holds anything else."""
+    try:
+        yield from decode_file_iter(file, CodecOptions(tz_aware=True))
+    except BSONError as error:
+        raise ValueError(str(error)) from error
 
 
 @contextmanager
