@@ -17,6 +17,7 @@ import uvicorn
 import uvloop
 from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
@@ -39,6 +40,9 @@ from resolvers import accounts
 from resolvers.context import Context, Options, Services, open_services
 from schema import health, transport
 from schema.build import build as build_schema
+from schema.documents import BadDocumentError, Documents
+from schema.documents import add as add_documents
+from schema.edge import Edge
 from schema.sockets import Patience, Sockets
 
 DEMO_TWEET_SECONDS = 20.0
@@ -60,6 +64,7 @@ COMMANDS = {
     "restore": "fill an empty database from such a file, and empty Redis",
     "dead-letters": "list, retry or drop the events that workers set aside",
     "token": "print an access token (not in production)",
+    "documents": "trust the documents of files, by their SHA-256",
     "settings": "print every setting with its value, default and description",
     "sdl": "print the GraphQL schema",
 }
@@ -109,7 +114,7 @@ class Clients:
 async def clients(settings: Settings) -> AsyncIterator[Clients]:
     """Connections for both URLs, closed at the end."""
     opened = Clients(
-        Mongo(settings.mongo_url, settings.mongo_database),
+        Mongo(settings.mongo_url, settings.mongo_database, driver=settings.mongo_driver),
         for_requests(settings.redis_url, settings.redis_timeout_ms, settings.breaker_open_seconds),
         for_workers(settings.redis_url),
     )
@@ -118,7 +123,7 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
     finally:
         await opened.redis.aclose()
         await opened.live.aclose()
-        opened.mongo.close()
+        await opened.mongo.close()
 
 
 @asynccontextmanager
@@ -147,9 +152,11 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
         probes = health.routes({"mongo": opened.mongo.ping}, derived, settings.metrics, lambda: sockets.draining)
         development = settings.profile == "development"
         ide = GRAPHIQL if development else None
-        schema = build_schema(settings.cost_limit, introspection=development)
+        documents = Documents.of(settings.trusted_documents, settings.documents)
+        schema = build_schema(settings.cost_limit, development, documents)
         endpoint = transport.routes(schema, services, ide, list(settings.allowed_origins), sockets)
-        asgi = Starlette(routes=[*endpoint, *probes])
+        edge = Middleware(Edge, trusted_proxies=settings.trusted_proxies)
+        asgi = Starlette(routes=[*endpoint, *probes], middleware=[edge])
         asgi.state.sockets = sockets
         yield asgi
 
@@ -246,8 +253,11 @@ def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:
         ws_per_message_deflate=False,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # schema/edge.py reads them, as far as TRUSTED_PROXIES says
         log_level=settings.log_level.lower(),
         timeout_keep_alive=75,
+        # Else a connection that a request let read on keeps that request's deadline for those that follow.
+        reset_contextvars=True,
         timeout_graceful_shutdown=10,
     )
 
@@ -373,6 +383,12 @@ def sdl() -> str:
     return build_schema().as_str()
 
 
+def trust(settings: Settings, files: Sequence[Path]) -> None:
+    """Adds the documents of files to the manifest, and prints the hash of each."""
+    for name, file in add_documents(build_schema()._schema, settings.documents, files).items():
+        print(f"{name}  {file}")
+
+
 async def seed(settings: Settings) -> None:
     """A small living world, on the first start of a database only."""
     async with clients(settings) as opened, services_of(settings, opened) as services:
@@ -464,6 +480,9 @@ def parser() -> argparse.ArgumentParser:
     commands.choices["dev"].add_argument(
         "--under-make", action="store_true", help="stop when make, the parent, stops or dies"
     )
+    documents = commands.choices["documents"]
+    documents.add_argument("verb", choices=("add",), help="what to do")
+    documents.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".graphql, or a manifest (.json)")
     commands.choices["token"].add_argument("name", help="username")
     commands.choices["reconcile"].add_argument(
         "--check", action="store_true", help="repair nothing; exit code 1 if anything has drifted"
@@ -533,11 +552,14 @@ def main() -> int:
     if args.command in ("settings", "sdl"):
         print(settings_table(settings) if args.command == "settings" else sdl())
         return 0
-    telemetry.configure_logs(settings.log_level)
     try:
+        if args.command == "documents":
+            trust(settings, args.files)
+            return 0
+        telemetry.configure_logs(settings.log_level)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             done = runner.run(until_stopped(command_of(args, with_secret(settings))))
-    except DevServerError as error:
+    except (DevServerError, BadDocumentError) as error:
         print(f"perch: {error}", file=sys.stderr)
         return 1
     return 0 if done or args.command in ("dev", "serve", "work") else 130

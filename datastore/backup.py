@@ -32,7 +32,7 @@ async def backup(mongo: Mongo, path: Path) -> dict[str, int]:
     counts = dict.fromkeys(INDEXES, 0)
     with gzip.open(unfinished, "wb", compresslevel=_LEVEL) as file:
         file.write(bson_of({"perch": FORMAT, "database": mongo.db.name}))
-        async with await mongo.client.start_session(snapshot=True) as session:
+        async with mongo.session(snapshot=True) as session:
             for collection in counts:
                 file.write(bson_of({"collection": collection}))
                 async for doc in mongo.db[collection].find({}, session=session, batch_size=BATCH):

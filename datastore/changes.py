@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from datastore import ids, popularity
-from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure
+from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure, aggregated, watching
 from datastore.records import Hiding
 
 # What a resume token that fell off the oplog gives: ChangeStreamHistoryLost, ChangeStreamFatalError.
@@ -205,7 +205,7 @@ class Changes:
     async def leaderless_seconds(self) -> float:
         """How long ago a relay last took or renewed the lease, by the server's clock; infinite if none ever did."""
         age = {"$divide": [{"$subtract": ["$$NOW", "$renewed"]}, 1000]}
-        found = await self._system.aggregate([{"$match": {"_id": "relay"}}, {"$project": {"age": age}}]).to_list(1)
+        found = await aggregated(self._system, [{"$match": {"_id": "relay"}}, {"$project": {"age": age}}])
         seconds = found[0].get("age") if found else None
         return float("inf") if seconds is None else float(seconds)
 
@@ -235,9 +235,9 @@ class Changes:
     async def watch(self, lease: Lease) -> AsyncIterator["ChangeReader"]:
         """The stream behind the lease's watermark, or from its start. Raises HistoryLostError."""
         options: Doc = {"resume_after": lease.token} if lease.token else {"start_at_operation_time": lease.start}
-        stream = self.mongo.db.watch(_PIPELINE, max_await_time_ms=AWAIT_MS, batch_size=1000, **options)
+        opening = watching(self.mongo.db, _PIPELINE, max_await_time_ms=AWAIT_MS, batch_size=1000, **options)
         try:
-            async with stream:
+            async with opening as stream:
                 yield ChangeReader(stream)
         except OperationFailure as error:
             if error.code in HISTORY_LOST:
