@@ -410,7 +410,8 @@ async def demo_author(settings: Settings) -> None:
 async def dev(settings: Settings, under_make: bool = False) -> None:
     """Everything on one machine until cancelled; then demo author, server, worker, Valkey and MongoDB stop in turn."""
     with ownership.own(settings.data_dir, ownership.MAKE_RUN):
-        processes.check_port(settings.host, settings.port)
+        for port in range(settings.port, settings.port + 1 + settings.cluster):
+            processes.check_port(settings.host, port)
         async with AsyncExitStack() as stack:
             stack.callback(say, "stopped")
             if under_make:
@@ -426,6 +427,11 @@ async def dev(settings: Settings, under_make: bool = False) -> None:
             say("starting the worker and the server")
             await stack.enter_async_context(child(settings, "work"))
             server = await stack.enter_async_context(child(settings, "serve"))
+            if settings.cluster:
+                second = settings.model_copy(update={"port": settings.port + 1})
+                for command in ("work", "serve"):
+                    await stack.enter_async_context(child(second, command, "-2"))
+                say(f"a second server listens at port {second.port}")
             if not await server.ready(lambda: processes.is_ok(settings.host, settings.port, "/readyz")):
                 raise DevServerError(f"the server does not start: {processes.last_words(server.program.log)}")
             print(welcome(settings), flush=True)
@@ -440,10 +446,11 @@ def demo_threshold(settings: Settings) -> int:
 
 
 @asynccontextmanager
-async def child(settings: Settings, command: str) -> AsyncIterator[Child]:
-    """`python -m app COMMAND` with these settings, started again whenever it dies."""
+async def child(settings: Settings, command: str, suffix: str = "") -> AsyncIterator[Child]:
+    """`python -m app COMMAND` with these settings, started again whenever it dies; its log's name has the suffix."""
     data_dir = settings.data_dir.absolute()
     env = os.environ | {
+        "PORT": str(settings.port),
         "MONGO_URL": settings.mongo_url,
         "REDIS_URL": settings.redis_url,
         "DATA_DIR": str(data_dir),
@@ -451,7 +458,7 @@ async def child(settings: Settings, command: str) -> AsyncIterator[Child]:
         "PYTHONUNBUFFERED": "1",
     }
     run = (sys.executable, "-m", "app", command)
-    process = Child(Program(command, run, data_dir / f"{command}.log", env, orphan_signal=signal.SIGKILL))
+    process = Child(Program(command, run, data_dir / f"{command}{suffix}.log", env, orphan_signal=signal.SIGKILL))
     await process.start()
     async with processes.kept(process, say):
         yield process
