@@ -270,6 +270,7 @@ async def work(settings: Settings) -> None:
             await asyncio.Event().wait()
         probes = health.routes(pipeline.probes(), {}, settings.metrics, lambda: False, pipeline.backlog)
         config = uvicorn_config(settings.model_copy(update={"port": settings.work_port}), Starlette(routes=probes))
+        config.lifespan = "off"
         # NOTE: not serve(), which would take the signals that cancel this.
         await uvicorn.Server(config)._serve()
 
