@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test test-model lint audit fuzz model bench bench-live graphiql import settings lock clean env-run env-dev
+.PHONY: help run test test-model faults soak backup restore lint audit fuzz model bench bench-live graphiql import settings lock clean env-run env-dev
 
 PYTHON ?= python3
 VENV := .venv
@@ -25,10 +25,22 @@ run: env-run ## everything on this machine, until Ctrl-C
 	@$(MAKE) graphiql || echo "perch: GraphiQL could not be built (see above); going on without it"
 	@trap '' INT; RATE_LIMITS="$${RATE_LIMITS:-off}" exec $(PY) -m app dev --under-make
 
-test: env-dev ## all tests, on real servers (but those of the model: make test-model)
+test: env-dev ## all tests, on real servers (but those of the model, make test-model, and of faults, make faults)
 	@$(MAKE) graphiql || echo "perch: GraphiQL could not be built (see above); its tests will say so"
 	@$(MAKE) $(NODE_CLIENTS)/node_modules/.installed || echo "perch: no clients for Node (see above); their tests will say so"
-	@$(with_node); exec $(PY) -m pytest $(PYTEST_FLAGS) --ignore=tests/model
+	@$(with_node); exec $(PY) -m pytest $(PYTEST_FLAGS) --ignore=tests/model --ignore=tests/faults
+
+faults: env-dev ## processes and servers of a real cluster killed, frozen, cut off: what must hold all the same
+	@exec $(PY) -m pytest tests/faults $(FAULTS_FLAGS)
+
+soak: env-dev ## a population lives for MINUTES=10 while misfortunes fall at random from SEED=1, held against a model
+	@exec $(PY) -m tests.faults.soak --minutes "$${MINUTES:-10}" --seed "$${SEED:-1}"
+
+backup: env-run ## the database as one file, as it is at this moment: TO=perch.bson.gz
+	@exec $(PY) -m app backup "$${TO:-perch.bson.gz}"
+
+restore: env-run ## an empty database filled from such a file: FROM=perch.bson.gz
+	@exec $(PY) -m app restore "$${FROM:-perch.bson.gz}"
 
 test-model: env-dev ## 500 random schedules of timelines and live delivery, and each rule taken out
 	@exec $(PY) -m pytest $(PYTEST_FLAGS) tests/model
