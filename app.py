@@ -217,12 +217,18 @@ class Http(HttpToolsProtocol):
 
 
 class Socket(WebSocketsSansIOProtocol):
-    """uvicorn's websocket, likewise."""
+    """uvicorn's websocket, which can also be dropped, and be sent whole frames without a coroutine for each."""
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if self.handshake_initiated and not self.close_sent:
-            self.scope["extensions"]["perch.abort"] = {"abort": self.transport.abort}
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions["perch.socket"] = self
+
+    def push(self, frame: bytes) -> None:
+        """Send a frame behind all that was sent, if the connection is open. For those who saw that it is `writable`."""
+        if not self.close_sent and not self.disconnected:
+            self.transport.write(frame)
 
 
 def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:

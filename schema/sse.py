@@ -14,7 +14,8 @@ from datastore.errors import RequestError
 from resolvers.context import Context, Watch
 from schema import cursors, limits
 from schema.build import PerchSchema
-from schema.delivery import Deliveries, payload
+from schema.delivery import Deliveries
+from schema.plans import payload
 from schema.sockets import Ending, Sockets, stop
 
 MEDIA_TYPE = "text/event-stream"
@@ -137,15 +138,16 @@ class EventStream(Response):
             failed = GraphQLError(str(error), original_error=error)
             yield _next(payload(self._schema, ExecutionResult(data=None, errors=[failed])))
             return
-        payloads = self._deliveries.payloads(watch, self._asked.query, self._asked.variables)
+        begun = self._deliveries.begin(watch, self._asked.query, self._asked.variables)
+        payloads = self._deliveries.payloads(begun, self.context)
         async with aclosing(payloads):
             async for cursor, text in payloads:
                 yield _next(text, cursor)
 
 
-def _next(text: str, cursor: str = "") -> str:
+def _next(text: bytes, cursor: str = "") -> str:
     """One event. JSON holds no line break, so its data is one line."""
-    return f"event: next\n{f'id: {cursor}' + chr(10) if cursor else ''}data: {text}\n\n"
+    return f"event: next\n{f'id: {cursor}' + chr(10) if cursor else ''}data: {text.decode()}\n\n"
 
 
 async def _gone(receive: Receive) -> None:

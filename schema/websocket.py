@@ -16,6 +16,7 @@ from datastore.errors import RequestError, unauthenticated
 from resolvers import guards
 from resolvers.context import Context, Watch
 from schema import limits
+from schema.delivery import Begun, Deliveries
 from schema.sockets import Ending, Sockets, stop
 
 # Close codes of graphql-transport-ws. 4403 and not 4401 for a bad or expired token: clients retry it with a new one.
@@ -28,6 +29,34 @@ class TextFrames(ASGIWebSocketAdapter):
     """Frames as the protocol wants them: text, JSON."""
 
     sending_since: float | None = None
+
+    @property
+    def _protocol(self) -> Any:
+        """The server's end of the connection, past ASGI (app.Socket)."""
+        return self.ws.scope["extensions"]["perch.socket"]
+
+    @property
+    def writable(self) -> bool:
+        """Whether the client has read enough of what it was sent."""
+        writable: bool = self._protocol.writable.is_set()
+        return writable
+
+    async def drained(self) -> None:
+        """Wait until it has, or is gone."""
+        self.sending_since = self.sending_since or asyncio.get_running_loop().time()
+        try:
+            await self._protocol.writable.wait()
+        finally:
+            self.sending_since = None
+
+    def push(self, *parts: bytes) -> None:
+        """One text message, at once. Nothing if the connection closes."""
+        if self.ws.application_state is not WebSocketState.DISCONNECTED:
+            self._protocol.push(frame(*parts))
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self._protocol.transport.abort()
 
     async def send_json(self, message: Any) -> None:
         await self.send_text(orjson.dumps(message).decode())
@@ -46,6 +75,39 @@ class TextFrames(ASGIWebSocketAdapter):
             self.sending_since = None
 
 
+def frame(*parts: bytes) -> bytes:
+    """A whole text frame (RFC 6455), as servers send them: not masked."""
+    length = sum(map(len, parts))
+    if length < 126:
+        head = bytes((0x81, length))
+    elif length < 1 << 16:
+        head = b"\x81\x7e" + length.to_bytes(2, "big")
+    else:
+        head = b"\x81\x7f" + length.to_bytes(8, "big")
+    return b"".join((head, *parts))
+
+
+class Outlet:
+    """Where the events of one operation go: `next` messages, straight to the transport."""
+
+    __slots__ = ("_frames", "_head", "_operation")
+
+    def __init__(self, frames: TextFrames, operation: Operation[Context, None]) -> None:
+        self._frames, self._operation = frames, operation
+        self._head = b'{"id":%b,"type":"next","payload":' % orjson.dumps(operation.id)
+
+    @property
+    def writable(self) -> bool:
+        return self._frames.writable
+
+    async def drained(self) -> None:
+        await self._frames.drained()
+
+    def write(self, _: str, payload: bytes) -> None:
+        if not self._operation.completed:
+            self._frames.push(self._head, payload, b"}")
+
+
 class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     """One socket. Malformed frames close it with 4400; a bad operation ends itself only; it ends with its token, with
     its session, when its client reads nothing, and when the server stops."""
@@ -61,6 +123,12 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     def _sockets(self) -> Sockets:
         endpoint: Any = self.view
         return endpoint.sockets
+
+    @property
+    def _deliveries(self) -> Deliveries:
+        endpoint: Any = self.view
+        deliveries: Deliveries = endpoint.deliveries
+        return deliveries
 
     @property
     def _frames(self) -> TextFrames:
@@ -131,10 +199,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             self._ending = asyncio.create_task(self._close(why))
 
     def abort(self) -> None:
-        """Drop the connection, if the server lets us; else it ends when the client's side does."""
-        dropped = self._frames.ws.scope.get("extensions", {}).get("perch.abort")
-        if dropped:
-            dropped["abort"]()
+        """Drop the connection with what was not yet sent."""
+        self._frames.abort()
 
     async def _close(self, why: Ending) -> None:
         for operation_id in list(self.operations):
@@ -174,8 +240,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     async def run_operation(self, operation: Operation[Context, None]) -> None:
         """The stock road; a homeTimelineEvents subscription comes back from it to be delivered in groups."""
         try:
-            if watch := await self._run(operation):
-                await self._deliver(operation, watch)
+            if begun := await self._run(operation):
+                await self._deliveries.deliver(begun, self.context, Outlet(self._frames, operation))
             await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
         except WebSocketDisconnected:
             pass
@@ -183,7 +249,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             await self.handle_task_exception(error)
             raise
 
-    async def _run(self, operation: Operation[Context, None]) -> Watch | None:
+    async def _run(self, operation: Operation[Context, None]) -> Begun | None:
         watches: list[Watch] = []
         source = await self.schema.stream(
             operation.query,
@@ -193,17 +259,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         )
         async with aclosing(source):
             await self._send_result_stream(operation, source)
-        return watches[0] if watches else None
-
-    async def _deliver(self, operation: Operation[Context, None], watch: Watch) -> None:
-        head = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
-        endpoint: Any = self.view
-        payloads = endpoint.deliveries.payloads(watch, operation.query, operation.variables)
-        async with aclosing(payloads):
-            async for _, payload in payloads:
-                if operation.completed:
-                    return
-                await self._frames.send_text(f"{head}{payload}}}")
+        return self._deliveries.begin(watches[0], operation.query, operation.variables) if watches else None
 
     @staticmethod
     def _get_pre_execution_close_reason(error: object) -> None:
