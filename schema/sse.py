@@ -111,7 +111,9 @@ class EventStream(Response):
 
     async def _send(self, send: Send, text: str) -> None:
         self.sending_since = self.sending_since or asyncio.get_running_loop().time()
+        self._sockets.waiting.add(self)
         await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+        self._sockets.waiting.discard(self)
         self.sending_since = None
 
     async def _messages(self) -> AsyncGenerator[str, None]:

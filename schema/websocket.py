@@ -1,8 +1,10 @@
 """Websocket: one graphql-transport-ws connection: its frames, its operations, its right, and how it ends."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -28,8 +30,6 @@ TOO_MANY = 4429
 class TextFrames(ASGIWebSocketAdapter):
     """Frames as the protocol wants them: text, JSON."""
 
-    sending_since: float | None = None
-
     @property
     def _protocol(self) -> Any:
         """The server's end of the connection, past ASGI (app.Socket)."""
@@ -43,11 +43,7 @@ class TextFrames(ASGIWebSocketAdapter):
 
     async def drained(self) -> None:
         """Wait until it has, or is gone."""
-        self.sending_since = self.sending_since or asyncio.get_running_loop().time()
-        try:
-            await self._protocol.writable.wait()
-        finally:
-            self.sending_since = None
+        await self._protocol.writable.wait()
 
     def push(self, *parts: bytes) -> None:
         """One text message, at once. Nothing if the connection closes."""
@@ -59,20 +55,13 @@ class TextFrames(ASGIWebSocketAdapter):
         self._protocol.transport.abort()
 
     async def send_json(self, message: Any) -> None:
-        await self.send_text(orjson.dumps(message).decode())
-
-    async def send_text(self, text: str) -> None:
-        """A message that is JSON already. Waits while the client does not read."""
+        """A message. Waits while the client does not read."""
         if self.ws.application_state is WebSocketState.DISCONNECTED:
             raise WebSocketDisconnected
-        self.sending_since = self.sending_since or asyncio.get_running_loop().time()
         try:
-            await self.ws.send({"type": "websocket.send", "text": text})
+            await self.ws.send({"type": "websocket.send", "text": orjson.dumps(message).decode()})
         except WebSocketDisconnect as gone:
             raise WebSocketDisconnected from gone
-        finally:
-            # Whoever else waits goes on in the same moment.
-            self.sending_since = None
 
 
 def frame(*parts: bytes) -> bytes:
@@ -90,10 +79,10 @@ def frame(*parts: bytes) -> bytes:
 class Outlet:
     """Where the events of one operation go: `next` messages, straight to the transport."""
 
-    __slots__ = ("_frames", "_head", "_operation")
+    __slots__ = ("_frames", "_handler", "_head", "_operation")
 
-    def __init__(self, frames: TextFrames, operation: Operation[Context, None]) -> None:
-        self._frames, self._operation = frames, operation
+    def __init__(self, handler: "SocketHandler", operation: Operation[Context, None]) -> None:
+        self._handler, self._frames, self._operation = handler, handler._frames, operation
         self._head = b'{"id":%b,"type":"next","payload":' % orjson.dumps(operation.id)
 
     @property
@@ -101,7 +90,7 @@ class Outlet:
         return self._frames.writable
 
     async def drained(self) -> None:
-        await self._frames.drained()
+        await self._handler.waited(self._frames.drained)
 
     def write(self, _: str, payload: bytes) -> None:
         if not self._operation.completed:
@@ -113,6 +102,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     its session, when its client reads nothing, and when the server stops."""
 
     _ending: asyncio.Task[None] | None = None
+    _sending_since: float | None = None
     _closing_since: float | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -138,7 +128,25 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     @property
     def sending_since(self) -> float | None:
         """Since when the client has not read what it was sent (loop time); None if it has."""
-        return self._closing_since or self._frames.sending_since
+        return self._closing_since or self._sending_since
+
+    async def waited(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """Wait for the client to read, under the eyes of the registry."""
+        self._sending_since = self._sending_since or asyncio.get_running_loop().time()
+        self._sockets.waiting.add(self)
+        try:
+            await wait()
+        finally:
+            # Whoever else waits goes on in the same moment.
+            self._sending_since = None
+            if not self._ending:
+                self._sockets.waiting.discard(self)
+
+    async def send_message(self, message: Any) -> None:
+        if self._frames.writable:
+            await super().send_message(message)
+        else:
+            await self.waited(partial(super().send_message, message))
 
     async def handle(self) -> None:
         self._sockets.add(self)
@@ -196,6 +204,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         if not self._ending:
             # An operation that waited may be cut off now, but its client has still not read.
             self._closing_since = self.sending_since or asyncio.get_running_loop().time()
+            self._sockets.waiting.add(self)
             self._ending = asyncio.create_task(self._close(why))
 
     def abort(self) -> None:
@@ -209,6 +218,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             with suppress(WebSocketDisconnect):
                 await self.websocket.close(code=why.code, reason=why.reason)
         self._closing_since = None
+        self._sockets.waiting.discard(self)
 
     async def shutdown(self) -> None:
         if self._ending:
@@ -241,7 +251,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         """The stock road; a homeTimelineEvents subscription comes back from it to be delivered in groups."""
         try:
             if begun := await self._run(operation):
-                await self._deliveries.deliver(begun, self.context, Outlet(self._frames, operation))
+                await self._deliveries.deliver(begun, self.context, Outlet(self, operation))
             await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
         except WebSocketDisconnected:
             pass
