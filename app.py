@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 import uvloop
@@ -37,6 +37,7 @@ from resolvers import accounts
 from resolvers.context import Context, Options, Services, open_services
 from schema import health, transport
 from schema.build import build as build_schema
+from schema.slim import Gate, Inbox
 from schema.sockets import Patience, Sockets
 
 DEMO_TWEET_SECONDS = 20.0
@@ -143,8 +144,8 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
         development = settings.profile == "development"
         ide = GRAPHIQL if development else None
         schema = build_schema(settings.cost_limit, introspection=development)
-        endpoint = transport.routes(schema, services, ide, list(settings.allowed_origins), sockets)
-        asgi = Starlette(routes=[*endpoint, *probes])
+        origins = list(settings.allowed_origins)
+        asgi = transport.application(schema, services, ide, origins, sockets, probes)
         asgi.state.sockets = sockets
         yield asgi
 
@@ -217,7 +218,19 @@ class Http(HttpToolsProtocol):
 
 
 class Socket(WebSocketsSansIOProtocol):
-    """uvicorn's websocket, which can also be dropped, and be sent whole frames without a coroutine for each."""
+    """uvicorn's websocket, which can also be dropped, and be sent whole frames without a coroutine for each. Open, it
+    keeps little: no deques and not the request."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        inbox, writable = Inbox(), Gate()
+        writable.set()
+        self.queue, self.writable = cast(Any, inbox), cast(Any, writable)
+
+    def start_keepalive(self) -> None:
+        super().start_keepalive()
+        # It has been answered.
+        del self.request, self.response
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)

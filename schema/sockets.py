@@ -76,7 +76,14 @@ class Sockets:
         self._expiring: dict[int, set[Connection]] = {}
         self._by_session: dict[int, set[Connection]] = {}
         self._per_user: Counter[int] = Counter()
+        self._stopping: set[asyncio.Task[None]] = set()
         self.draining = False
+
+    def stop_soon(self, task: asyncio.Task[Any]) -> None:
+        """Cancel a task, and do not wait for it."""
+        stopping = asyncio.create_task(stop(task))
+        self._stopping.add(stopping)
+        stopping.add_done_callback(self._stopping.discard)
 
     def add(self, connection: Connection) -> None:
         """Enter a connection of which nobody knows yet whose it is."""

@@ -1,15 +1,16 @@
 """Transport: the endpoint: GraphQL over HTTP, who calls, and which road a request takes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 from cross_web import HTTPException, StarletteRequestAdapter
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
@@ -52,7 +53,7 @@ class Endpoint(GraphQL[Context, None]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            await super().__call__(scope, receive, send)
+            await self.run(WebSocket(scope, receive, send))
             return
         receive = _bounded(receive)
         try:
@@ -126,6 +127,22 @@ class Endpoint(GraphQL[Context, None]):
         return parsed
 
 
+class Application(Starlette):
+    """Starlette, but sockets go straight to the endpoint: past middleware and routing, which do nothing for them and
+    would stay on the stack of each for as long as it lives."""
+
+    def __init__(self, endpoint: Endpoint, others: Sequence[BaseRoute]) -> None:
+        route = Route("/graphql", endpoint, methods=["GET", "POST", "OPTIONS", "HEAD"])
+        super().__init__(routes=[route, *others])
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and scope["path"] == "/graphql":
+            await self._endpoint(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 async def _read(scope: Scope, receive: Receive) -> tuple[bytes, Receive]:
     """The body, and a `receive` that gives it once more."""
     body = await Request(scope, receive).body()
@@ -192,13 +209,14 @@ def refusal(status: int, message: str) -> Response:
     return Response(orjson.dumps(body), status, media_type="application/json")
 
 
-def routes(
-    schema: PerchSchema, services: Services, ide: Path | None, origins: list[str], sockets: Sockets
-) -> list[BaseRoute]:
-    """The endpoint over HTTP and websocket, and the IDE's files where there is an IDE."""
+def application(
+    schema: PerchSchema,
+    services: Services,
+    ide: Path | None,
+    origins: list[str],
+    sockets: Sockets,
+    probes: Sequence[BaseRoute],
+) -> Application:
+    """The endpoint over HTTP and websocket, the IDE's files where there is an IDE, and the probes."""
     endpoint = Endpoint(schema, services, ide, origins, sockets)
-    found: list[BaseRoute] = [
-        Route("/graphql", endpoint, methods=["GET", "POST", "OPTIONS", "HEAD"]),
-        WebSocketRoute("/graphql", endpoint),
-    ]
-    return found + (graphiql.routes(ide) if ide else [])
+    return Application(endpoint, [*(graphiql.routes(ide) if ide else []), *probes])

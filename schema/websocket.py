@@ -5,12 +5,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
+from json import JSONDecodeError
 from typing import Any
 
 import orjson
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter
-from strawberry.http.exceptions import WebSocketDisconnected
+from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import CompleteMessage
 
@@ -53,6 +54,21 @@ class TextFrames(ASGIWebSocketAdapter):
     def abort(self) -> None:
         """Drop the connection."""
         self._protocol.transport.abort()
+
+    async def receive(self) -> object:
+        """The next message. Raises what Strawberry's iter_json does, but keeps nothing of a message while it waits for
+        the next one."""
+        if self.ws.application_state is WebSocketState.DISCONNECTED:
+            raise WebSocketDisconnected
+        found = await self.ws.receive()
+        if found["type"] == "websocket.disconnect":
+            raise WebSocketDisconnected
+        if found.get("text") is None:
+            raise NonTextMessageReceived
+        try:
+            return self.view.decode_json(found["text"])
+        except JSONDecodeError as error:
+            raise NonJsonMessageReceived from error
 
     async def send_json(self, message: Any) -> None:
         """A message. Waits while the client does not read."""
@@ -105,10 +121,6 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     _sending_since: float | None = None
     _closing_since: float | None = None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._endings: set[asyncio.Task[None]] = set()
-
     @property
     def _sockets(self) -> Sockets:
         endpoint: Any = self.view
@@ -150,7 +162,20 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
 
     async def handle(self) -> None:
         self._sockets.add(self)
-        await super().handle()
+        # Nobody reads them any more; they are two kilobytes.
+        self._frames.ws.scope["headers"].clear()
+        self.on_request_accepted()
+        try:
+            while True:
+                await self.handle_message(await self._frames.receive())
+        except NonTextMessageReceived:
+            await self.handle_invalid_message("WebSocket message type must be text")
+        except NonJsonMessageReceived:
+            await self.handle_invalid_message("WebSocket message must be valid JSON")
+        except WebSocketDisconnected:
+            pass
+        finally:
+            await self.shutdown()
 
     async def handle_message(self, message: Any) -> None:
         if self._ending:
@@ -166,6 +191,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         await super().handle_connection_init(message)
         if self.connection_acknowledged:
             self.connection_init_timeout_task = None
+            self.context.connection_params = None
             await self._admit()
 
     async def _admit(self) -> None:
@@ -234,9 +260,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         if operation and operation.task:
             # Nothing more is sent under this id, even if the operation takes its time to end.
             operation.completed = True
-            ending = asyncio.create_task(stop(operation.task))
-            self._endings.add(ending)
-            ending.add_done_callback(self._endings.discard)
+            self._sockets.stop_soon(operation.task)
 
     async def handle_subscribe(self, message: Any) -> None:
         free = message["id"] in self.operations or len(self.operations) < limits.SUBSCRIPTIONS_PER_SOCKET
@@ -251,6 +275,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         """The stock road; a homeTimelineEvents subscription comes back from it to be delivered in groups."""
         try:
             if begun := await self._run(operation):
+                # The plan has them, once for all who ask the same.
+                operation.query, operation.variables = "", None
                 await self._deliveries.deliver(begun, self.context, Outlet(self, operation))
             await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
         except WebSocketDisconnected:
