@@ -6,15 +6,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test lint model bench bench-live graphiql import settings lock clean env-run env-dev
+.PHONY: help run test test-model lint model bench bench-live graphiql import settings lock clean env-run env-dev
 
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 GRAPHIQL := web/graphiql
 NODE_CLIENTS := tests/node
-# The tests in parallel: starting servers and waiting for them leaves cores idle.
-PYTEST_FLAGS ?= -n auto
+# Two test processes a core: each waits for its servers half of the time.
+PYTEST_FLAGS ?= -n $(shell echo $$((2 * $$(nproc)))) --dist worksteal
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -24,10 +24,13 @@ run: env-run ## everything on this machine, until Ctrl-C
 	@$(MAKE) graphiql || echo "perch: GraphiQL could not be built (see above); going on without it"
 	@trap '' INT; RATE_LIMITS="$${RATE_LIMITS:-off}" exec $(PY) -m app dev --under-make
 
-test: env-dev ## all tests, on real servers
+test: env-dev ## all tests, on real servers (but those of the model: make test-model)
 	@$(MAKE) graphiql || echo "perch: GraphiQL could not be built (see above); its tests will say so"
 	@$(MAKE) $(NODE_CLIENTS)/node_modules/.installed || echo "perch: no clients for Node (see above); their tests will say so"
-	@$(with_node); exec $(PY) -m pytest $(PYTEST_FLAGS)
+	@$(with_node); exec $(PY) -m pytest $(PYTEST_FLAGS) --ignore=tests/model
+
+test-model: env-dev ## 500 random schedules of timelines and live delivery, and each rule taken out
+	@exec $(PY) -m pytest $(PYTEST_FLAGS) tests/model
 
 lint: env-dev ## static checks: ruff, mypy
 	@$(PY) -m ruff check .

@@ -71,3 +71,19 @@ def too_costly(cost: int, limit: int, field: str) -> RequestError:
     """The answer could be larger than any screen needs; `field` is where most of it would be."""
     message = f"This costs {cost}, and an operation may cost {limit}. Most of it goes into {field}."
     return RequestError("QUERY_TOO_COSTLY", message, cost=cost, limit=limit, field=field)
+
+
+# What a caller is told to wait when the server cannot serve now.
+RETRY_SECONDS = 2
+# The codes that say so.
+NOT_NOW = {"UNAVAILABLE", "OVERLOADED"}
+
+
+def unavailable() -> RequestError:
+    """What it needs does not answer. A write may or may not have happened: its idempotency key tells."""
+    return RequestError("UNAVAILABLE", "This cannot be served just now. Try again.", retryAfter=RETRY_SECONDS)
+
+
+def overloaded() -> RequestError:
+    """Too much is asked at once; nothing was done."""
+    return RequestError("OVERLOADED", "Too many requests at once. Try again.", retryAfter=RETRY_SECONDS)

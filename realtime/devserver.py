@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from datastore import devserver as mongo_devserver
 from datastore import ownership
 from datastore.ownership import Run, take_soon
-from datastore.processes import DevServerError, Program, Say, kept, listening
+from datastore.processes import Child, DevServerError, Program, Say, kept, listening
 from datastore.settings import Settings
 
 # Streams must survive a restart of `make run`, hence the append-only file; nothing may be evicted behind our back;
@@ -36,6 +36,13 @@ async def valkey(data_dir: Path, say: Say | None = None) -> AsyncIterator[str]:
     """The URL of a valkey-server with its data under `data_dir`, loaded and answering until the end.
 
     With `say`, a server that dies is started again on its port."""
+    async with valkey_child(data_dir, say) as (url, _):
+        yield url
+
+
+@asynccontextmanager
+async def valkey_child(data_dir: Path, say: Say | None = None) -> AsyncIterator[tuple[str, Child]]:
+    """As `valkey`, with the process."""
     binary, data_dir = _binary(), data_dir.absolute()
     with await take_soon(data_dir, "valkey") as lock:
 
@@ -45,7 +52,7 @@ async def valkey(data_dir: Path, say: Say | None = None) -> AsyncIterator[str]:
 
         child, port = await listening(data_dir, program, _is_ours)
         async with kept(child, say):
-            yield f"redis://127.0.0.1:{port}/0"
+            yield f"redis://127.0.0.1:{port}/0", child
 
 
 @asynccontextmanager

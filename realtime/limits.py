@@ -1,6 +1,8 @@
-"""Rate budgets in Redis: GCRA by the server's clock. Reads stay open while Redis is away, log-ins do not."""
+"""Rate budgets in Redis: GCRA by the server's clock. While Redis is away each process counts by itself, and log-ins are
+closed."""
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -60,8 +62,9 @@ def budgets(settings: Settings) -> Budgets:
 
 # What a caller is told to wait when nobody can count.
 _WAIT_WITHOUT_REDIS_SECONDS = 5.0
-# Callers to whom this process owes units; the oldest are forgotten.
+# Callers to whom this process owes units, and those it counts while Redis is away; the oldest are forgotten.
 DEBTS_KEPT = 10_000
+_SECOND_US = 1_000_000
 
 
 class Limits:
@@ -72,27 +75,43 @@ class Limits:
         self._enabled = enabled
         self._budgets = budgets
         self._owed: dict[str, int] = {}
+        self._arrivals: dict[str, float] = {}
 
     async def spend(self, action: Action, who: str, units: int = 1) -> Spent:
         """Take units from a budget, all or none. One round trip; none where limits are off."""
         budget, name = self._budgets[action], keys.budget(action, who)
         if not self._enabled:
             return Spent(budget.burst, budget.burst)
-        period_us = budget.per_seconds * 1_000_000 // budget.burst
+        period_us = budget.per_seconds * _SECOND_US // budget.burst
         owed = self._owed.pop(name, 0)
         try:
-            wait_us, full_us = await self._scripts.run("spend", [name], period_us, budget.burst, units - owed)
+            # Debts that nothing can pay at once are let go, or they would be refused for ever.
+            due = min(units - owed, budget.burst)
+            wait_us, full_us = await self._scripts.run("spend", [name], period_us, budget.burst, due)
         except RedisError:
-            wait = _WAIT_WITHOUT_REDIS_SECONDS if budget.closed_without_redis else 0
-            return Spent(budget.burst, budget.burst, wait)
+            if budget.closed_without_redis:
+                return Spent(budget.burst, 0, _WAIT_WITHOUT_REDIS_SECONDS)
+            wait_us, full_us = self._spend_here(name, period_us, budget.burst, units - owed)
         if wait_us:
             self._owe(name, owed)
         left = budget.burst - math.ceil(full_us / period_us)
-        return Spent(budget.burst, max(left, 0), wait_us / 1_000_000, full_us / 1_000_000)
+        return Spent(budget.burst, max(left, 0), wait_us / _SECOND_US, full_us / _SECOND_US)
+
+    def _spend_here(self, name: str, period_us: int, burst: int, units: int) -> tuple[float, float]:
+        """As lua/spend.lua, from what this process has admitted by itself: with n processes up to n times a budget."""
+        now_us = time.monotonic() * _SECOND_US
+        arrival = max(self._arrivals.pop(name, 0), now_us)
+        wait_us = arrival - now_us - period_us * (burst - units)
+        admitted = units <= 0 or wait_us <= 0
+        self._arrivals[name] = arrival + period_us * units * admitted
+        if len(self._arrivals) > DEBTS_KEPT:
+            del self._arrivals[next(iter(self._arrivals))]
+        return (0 if admitted else wait_us), max(self._arrivals[name] - now_us, 0)
 
     def give_back(self, action: Action, who: str, units: int) -> None:
-        """Return units that were taken and not needed. They go with the next ones that this process takes from the
-        budget, which saves the round trip; should there be none, the budget fills by itself."""
+        """Return units that were taken and not needed, or owe so many if they are less than none. They go with the
+        next ones that this process takes from the budget, which saves the round trip; should there be none, the budget
+        fills by itself."""
         if self._enabled:
             self._owe(keys.budget(action, who), units)
 

@@ -1,21 +1,24 @@
 """Pipeline: relay, worker, purger and reconciler as one process runs them; and how to wait until all has followed."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 from datastore.blocks import Blocks
 from datastore.changes import Changes
 from datastore.entries import Entries
 from datastore.follows import Follows
-from datastore.mongo import Mongo
+from datastore.mongo import Mongo, PyMongoError, within
 from datastore.purges import Purges
 from datastore.retweets import Retweets
 from datastore.settings import Settings
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime import keys
+from realtime.backlog import backlog
 from realtime.cache import Cache
-from realtime.connect import Client
+from realtime.connect import Client, RedisError
 from realtime.fanout import Fanout
 from realtime.handlers import Rooms
 from realtime.purger import Purger, PurgeWaits
@@ -28,6 +31,8 @@ from realtime.top_users import TopUsers
 from realtime.topics import Topics
 from realtime.worker import Worker, handled_beats
 
+# What a process that ends waits for a store that is away.
+CLOSE_SECONDS = 2.0
 # How often `settle` looks.
 _LOOK_SECONDS = 0.005
 
@@ -51,7 +56,7 @@ class Pipeline:
 
         async def forget() -> None:
             await rooms.cache.forget_all()
-            await rooms.timelines.forget_all()
+            await rooms.timelines.forget_live()
             await rooms.top_tweets.drop()
 
         self._relay = Relay(self.changes, redis, partitions, waits, forget)
@@ -71,10 +76,19 @@ class Pipeline:
         finally:
             await asyncio.shield(self._close())
 
+    def probes(self) -> dict[str, Callable[[], Awaitable[object]]]:
+        """What a worker cannot do without."""
+        return {"mongo": self.changes.mongo.ping, "redis": self._redis.ping}
+
+    async def backlog(self) -> dict[str, float]:
+        """How far the pipeline is behind, exported and given. Raises while a store is away."""
+        return (await backlog(self.changes, self._redis, [*map(keys.events, range(self._partitions))])).export()
+
     async def _close(self) -> None:
-        """What this process held is free at once."""
-        await self._worker.close()
-        await self.reconciler.close()
+        """What this process held is free at once; where nobody can be told, it is when the leases are over."""
+        for close in (self._worker.close, self.reconciler.close, self._relay.close):
+            with suppress(PyMongoError, RedisError), within(CLOSE_SECONDS):
+                await close()
 
     async def _settle(self) -> None:
         await settle(self.changes, self._redis, self._partitions)

@@ -5,10 +5,11 @@ silent hole, never a repeat. An idle one is a few hundred bytes: no task, no eve
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from datastore import ids
 from datastore.records import ResyncReason
 from realtime import telemetry
 from realtime.connect import RedisError
@@ -61,7 +62,9 @@ class Chain:
     queue: list[Numbered] = field(default_factory=list)
 
     def start(self, position: str) -> None:
-        """Begin here, as a reconnect does: the stream is read before pub/sub counts."""
+        """Begin here, as a reconnect does: the stream is read before pub/sub counts, and what it queued before does not
+        count at all."""
+        self.queue.clear()
         self.position = self.tail = position
         self.doubt()
 
@@ -129,13 +132,14 @@ class Reader:
     `read_on` while `stale`.
     """
 
-    __slots__ = ("_source", "own", "reader_id", "top", "wake")
+    __slots__ = ("_lost", "_source", "own", "reader_id", "top", "wake")
 
     def __init__(self, reader_id: int, source: "Source") -> None:
         self.reader_id = reader_id
         self.wake = Wake()
         self.own, self.top = Chain(self.wake), Chain(self.wake)
         self._source = source
+        self._lost = False
 
     async def start(self, after: str | None) -> None:
         """Take a place behind `after` ("own/top"). None: from now on. Empty: the page had no position, so a resync
@@ -143,16 +147,21 @@ class Reader:
         own, _, top = (after or "").partition("/")
         self.own.start(own or await self._source.fresh_position(self.reader_id))
         self.top.start(top or await self._source.top_position())
-        if after == "":
-            self.own.queue.append(Numbered(self.own.position, "s", reason=ResyncReason.STATE_LOST))
+        self._lost = after == ""
 
     def take(self) -> Numbered | None:
         """The next event; its token is the position in both streams behind it. None: nothing more is at hand."""
+        if self._lost:
+            self._lost = False
+            return self._placed(Numbered("", "s", reason=ResyncReason.STATE_LOST))
         while chain := self._next():
             event = chain.take()
             if event.kind != ".":
-                return replace(event, token=f"{self.own.position}/{self.top.position}")
+                return self._placed(event)
         return None
+
+    def _placed(self, event: Numbered) -> Numbered:
+        return replace(event, token=f"{self.own.position}/{self.top.position}")
 
     @property
     def stale(self) -> bool:
@@ -181,13 +190,14 @@ class Reader:
                 await woken.wait()
 
     def _next(self) -> Chain | None:
-        """The chain whose head comes first: an author who changes roads keeps their order."""
-        if self.own.queue and self.top.queue:
-            return min(self.own, self.top, key=lambda chain: chain.queue[0].entry_id)
-        if self.own.queue:
-            return self.own
-        # Behind what may still be read on from the reader's own stream.
-        return self.top if self.top.queue and not self.own.stale else None
+        """The chain whose head comes next, so that an author who changes roads keeps their order. None while a chain
+        without a head is still to be read on, for what it holds may come before the other's."""
+        own, top = self.own, self.top
+        if own.queue and top.queue:
+            return top if _follows_one_of(own.queue[0], top.queue) else own
+        if own.queue:
+            return None if top.stale else own
+        return top if top.queue and not own.stale else None
 
     async def _read_on(self, chain: Chain, missed_by: MissedBy) -> None:
         """Queue what the stream holds behind the position, or a resync where the chain is broken."""
@@ -224,3 +234,13 @@ def parse(token: str, payload: str) -> Numbered:
 def for_others(event: Numbered) -> Numbered:
     """The same place in the stream, with nothing for this reader."""
     return Numbered(event.token, ".", event.entry_id)
+
+
+def _follows_one_of(event: Numbered, others: Iterable[Numbered]) -> bool:
+    """Whether one of the others is older and of the same author: ids begin with their time and hold their author's
+    bucket. The other way round need not be asked: both streams would have to be behind each other."""
+    bucket = ids.bucket(event.entry_id)
+    return any(
+        other.entry_id < event.entry_id and other.kind != "." and ids.bucket(other.entry_id) == bucket
+        for other in others
+    )

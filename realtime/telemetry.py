@@ -12,6 +12,11 @@ EVENTS_HANDLED = Counter("perch_events_handled", "Events a worker handled.", ["e
 EVENT_LAG = Gauge("perch_event_lag_seconds", "From relay to acknowledgement, of the newest batch.")
 PAIRS_WRITTEN = Counter("perch_fanout_pairs", "(reader, entry) pairs sent to Redis.")
 DEAD_LETTERS = Counter("perch_dead_letters", "Events set aside after too many deliveries.")
+LANES_WAITING = Gauge("perch_lanes_waiting", "Events of authors with many readers that wait behind each other.")
+BACKLOG = Gauge("perch_backlog", "How far the pipeline is behind (realtime/backlog.py).", ["what"])
+BREAKER_OPEN = Gauge("perch_redis_breaker_open", "1 while requests do not ask Redis because it did not answer.")
+REQUESTS_IN_HAND = Gauge("perch_requests_in_hand", "Requests that this process is answering.")
+SHED = Counter("perch_shed", "What was refused because too many requests were in hand.", ["what"])
 LIVE_READERS = Gauge("perch_live_readers", "Open home timeline subscriptions of this process.")
 LIVE_EVENTS = Counter("perch_live_events", "Numbered events handed to subscriptions.", ["kind"])
 # Looked up once: it is counted for each event and socket.

@@ -21,6 +21,7 @@ from datastore.settings import Settings
 from realtime import keys
 from realtime.connect import RedisError
 from realtime.copies import Copies
+from realtime.load import Burden, Load
 from realtime.scripts import Arg, Scripts, fresh_token, unlink_matching
 
 log = structlog.get_logger()
@@ -99,7 +100,10 @@ _AWAY = _Kept([], MAX_ID, "", Copies.NONE)
 class Timelines:
     """The timelines of all readers."""
 
-    def __init__(self, scripts: Scripts, follows: Follows, entries: Entries, bounds: Bounds) -> None:
+    def __init__(
+        self, scripts: Scripts, follows: Follows, entries: Entries, bounds: Bounds, load: Load | None = None
+    ) -> None:
+        self._load = load
         self._scripts = scripts
         self._follows = follows
         self._entries = entries
@@ -189,6 +193,10 @@ class Timelines:
         """Keep nobody's timeline any longer."""
         await unlink_matching(self._scripts.redis, keys.REBUILT_ON_READ)
 
+    async def forget_live(self) -> None:
+        """Nobody is present any longer: open subscriptions resync. The timelines stay."""
+        await unlink_matching(self._scripts.redis, keys.LIVE)
+
     async def rebuild(self, reader_id: int) -> bool:
         """Build a timeline that is not kept, once however many ask in this process. False: another process builds."""
         return await self._build_once(self._keys(reader_id), lambda count: self._from_truth(reader_id, count, None))
@@ -232,7 +240,8 @@ class Timelines:
         """Knows nothing while Redis is away or another process builds."""
         try:
             kept = await self._read(names, count, before, live)
-            if kept is None and await build():
+            # Where too much is asked already, MongoDB answers this page alone.
+            if kept is None and (self._load is None or self._load.spares(Burden.REBUILD)) and await build():
                 kept = await self._read(names, count, before, live)
             return kept or _NOTHING
         except RedisError as error:

@@ -1,6 +1,6 @@
 """The context of one operation: who asks, from where, and the rooms that answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -22,9 +22,10 @@ from datastore.settings import Settings
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime.cache import Cache, CacheBounds
-from realtime.connect import Client
+from realtime.connect import Client, set_aside
 from realtime.hub import Hub
 from realtime.limits import Budgets, Limits, budgets
+from realtime.load import Load
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
 from realtime.top_tweets import TopTweets
@@ -52,7 +53,13 @@ class Services:
     limits: Limits
     search: Search
     credentials: Credentials
+    load: Load
     text_limit: int
+    standby: "Standby | None" = None
+
+    def now(self) -> "Services":
+        """These, or their stand-ins while MongoDB has had no primary for long."""
+        return self.standby.services if self.standby and self.standby.is_due() else self
 
     def loaders(self) -> Loaders:
         """A fresh set."""
@@ -60,10 +67,24 @@ class Services:
 
 
 @dataclass(frozen=True, slots=True)
+class Standby:
+    """Rooms that read from any member of MongoDB and leave Redis alone: what may be old must not be kept there."""
+
+    services: Services
+    mongo: Mongo
+    after_seconds: float
+
+    def is_due(self) -> bool:
+        """Whether nobody has taken writes for longer than an election lasts."""
+        return self.mongo.without_primary_seconds() > self.after_seconds
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What an operator decides of the request path."""
 
     secret_key: str
+    old_secret_keys: Sequence[str]
     access_token: timedelta
     refresh_token: timedelta
     text_limit: int
@@ -72,12 +93,16 @@ class Options:
     sweep_seconds: float
     bounds: Bounds
     cache: CacheBounds
+    requests_at_once: int
+    request_seconds: float
+    standby_after_seconds: float
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """As the operator has it."""
         return cls(
             secret_key=settings.secret_key.get_secret_value(),
+            old_secret_keys=[key.get_secret_value() for key in settings.old_secret_keys],
             access_token=timedelta(seconds=settings.access_token_seconds),
             refresh_token=timedelta(days=settings.refresh_token_days),
             text_limit=settings.text_limit,
@@ -86,15 +111,27 @@ class Options:
             sweep_seconds=settings.sweep_seconds,
             bounds=Bounds.of(settings),
             cache=CacheBounds.of(settings),
+            requests_at_once=settings.requests_at_once,
+            request_seconds=settings.request_seconds,
+            standby_after_seconds=settings.standby_after_seconds,
         )
 
 
 def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Options) -> Services:
     """The rooms over open clients: `redis` gives up soon, `live_redis` waits. The hub still has to be run."""
+    services = _open(mongo, redis, live_redis, options)
+    away = _open(mongo.standby(), set_aside(), live_redis, options)
+    # What counts, listens or thinks is one and the same.
+    same = replace(away, hub=services.hub, limits=services.limits, credentials=services.credentials, load=services.load)
+    return replace(services, standby=Standby(same, mongo, options.standby_after_seconds))
+
+
+def _open(mongo: Mongo, redis: Client, live_redis: Client, options: Options) -> Services:
     scripts = Scripts(redis)
     users, follows, tweets, retweets = Users(mongo), Follows(mongo), Tweets(mongo), Retweets(mongo)
     entries = Entries(tweets, retweets)
-    timelines = Timelines(scripts, follows, entries, options.bounds)
+    load = Load(options.requests_at_once, options.request_seconds)
+    timelines = Timelines(scripts, follows, entries, options.bounds, load)
     return Services(
         users=users,
         sessions=Sessions(mongo, options.refresh_token),
@@ -111,7 +148,8 @@ def open_services(mongo: Mongo, redis: Client, live_redis: Client, options: Opti
         hub=Hub(live_redis, redis, timelines, follows, options.bounds.presence_ms, options.sweep_seconds),
         limits=Limits(scripts, options.rate_limits, options.budgets),
         search=Search(mongo),
-        credentials=Credentials(options.secret_key, options.access_token),
+        credentials=Credentials(options.secret_key, options.access_token, options.old_secret_keys),
+        load=load,
         text_limit=options.text_limit,
     )
 
@@ -121,8 +159,8 @@ class Context:
     """One operation. A socket holds a template of it and copies it for each operation; a live event renews `loaders`.
 
     `refused` is why the token was not accepted: it fails the operation before anything runs. `bill` is what it was
-    charged. `take_over` is called with a homeTimelineEvents subscription by a transport that delivers its events
-    itself.
+    charged, `due` what the events of a subscription have cost beyond that. `take_over` is called with a
+    homeTimelineEvents subscription by a transport that delivers its events itself.
     """
 
     services: Services
@@ -136,6 +174,7 @@ class Context:
     take_over: "Callable[[Watch], None] | None" = None
     _loaders: Loaders | None = field(init=False, default=None)
     bill: Bill | None = field(init=False, default=None)
+    due: int | None = field(init=False, default=None)
 
     @property
     def loaders(self) -> Loaders:

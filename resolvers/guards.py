@@ -4,13 +4,17 @@ import math
 from dataclasses import replace
 from datetime import timedelta
 
-from datastore.errors import RequestError, bad_input, unauthenticated
+from datastore.errors import RequestError, bad_input, overloaded, unauthenticated, unavailable
+from datastore.mongo import PyMongoError, is_outage
 from datastore.records import Bill
 from realtime.limits import Action, Spent
+from realtime.load import Burden
 from resolvers.context import Context
 from resolvers.credentials import bearer
 
 PAGE_LIMIT = 100
+# What events cost is taken from the budget when it comes to so much: a round trip for each would cost more than they.
+TAKEN_AT = 200
 
 
 def viewer(context: Context) -> int:
@@ -23,17 +27,37 @@ def viewer(context: Context) -> int:
 async def authenticate(context: Context, authorization: str | None) -> None:
     """Settle who asks from an Authorization value; without one they stay anonymous. Raises UNAUTHENTICATED.
 
-    The session is looked up each time: one that ended is refused at once, whatever its token says.
+    The session is looked up each time: one that ended is refused at once, whatever its token says. Raises UNAVAILABLE
+    while nobody can look.
     """
     token = bearer(authorization)
     if token is None:
         return
     identity = context.services.credentials.identify(token)
-    session = await context.services.sessions.get(identity.session_id, context.now())
+    try:
+        session = await context.services.sessions.get(identity.session_id, context.now())
+    except PyMongoError as error:
+        raise outage(error) or error from error
     if session is None or session.user_id != identity.user_id:
         raise unauthenticated("The session has ended.")
     context.viewer_id, context.session_id = identity.user_id, identity.session_id
     context.expires_at = identity.expires_at
+
+
+def outage(error: BaseException | None) -> RequestError | None:
+    """UNAVAILABLE if this is MongoDB being away or slow, None if it is anything else."""
+    return unavailable() if is_outage(error) else None
+
+
+def spare(context: Context, burden: Burden) -> None:
+    """Raises OVERLOADED where there is no room for this now."""
+    if not context.services.load.spares(burden):
+        raise overloaded()
+
+
+def admit_read(context: Context) -> None:
+    """Raises OVERLOADED where no more may be read now; what is written is never refused here."""
+    spare(context, Burden.READ)
 
 
 async def spend(context: Context, action: Action, who: str | None = None) -> None:
@@ -61,6 +85,31 @@ def settle(context: Context, cost: int) -> Bill:
     rest = charged.cost - cost
     context.services.limits.give_back(Action.QUERY, _payer(context), rest)
     return replace(charged, cost=cost, remaining=min(charged.remaining + rest, charged.limit))
+
+
+async def charge_event(context: Context, cost: int) -> None:
+    """Count what an event of a subscription cost; now and then a round trip. Raises RATE_LIMITED, and then the event
+    must not be given: who resumes behind the one before it gets it."""
+    if not note_event(context, cost):
+        due, context.due = (context.due or 0) + cost, 0
+        await charge(context, due)
+
+
+def note_event(context: Context, cost: int) -> bool:
+    """Count what an event cost, unless it is time to take it from the budget: then False, and `charge_event` does."""
+    if context.due is None:
+        return True
+    if context.due + cost >= TAKEN_AT:
+        return False
+    context.due += cost
+    return True
+
+
+def settle_events(context: Context) -> None:
+    """What a subscription that ends owes, or has in hand, goes with what its caller asks next."""
+    if context.due:
+        context.services.limits.give_back(Action.QUERY, _payer(context), -context.due)
+        context.due = 0
 
 
 def _payer(context: Context) -> str:

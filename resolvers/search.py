@@ -8,6 +8,7 @@ from strawberry import Parent
 from datastore import terms
 from datastore.records import CursorKind, Edge, Key, Page, SearchScope, Tweet, User
 from datastore.terms import Query
+from realtime.load import Burden
 from resolvers import guards
 from resolvers.context import Context, Info
 from resolvers.paging import joined, keyset_page, one
@@ -25,6 +26,7 @@ async def tweets(
     """What the query finds, newest first. It may be fewer than `first`, even none, and still have a next page: one
     request's search is bounded. Raises BAD_USER_INPUT, and UNAUTHENTICATED where nobody asks what they follow."""
     context = info.context
+    guards.spare(context, Burden.SEARCH)
     size = guards.page_size(first, PAGE_SIZE)
     asked = terms.of_query(query)
     authors = await _authors(context, asked, scope)
@@ -65,6 +67,7 @@ async def _readable(context: Context, tweet_ids: Sequence[int]) -> list[Edge[Twe
 async def users(info: Info, query: str, first: int | None, after: Key | None) -> Page[User]:
     """People whose username or display name begins so. Raises BAD_USER_INPUT."""
     services = info.context.services
+    guards.spare(info.context, Burden.SEARCH)
     prefix = terms.of_name_query(query)
     size = guards.page_size(first, PAGE_SIZE)
     page = await keyset_page(lambda count, key: services.search.users(prefix, count, key), size, after)

@@ -17,6 +17,7 @@ from datastore.records import (
     UserActivity,
 )
 from realtime import keys
+from realtime.load import Burden
 from realtime.topics import Activity, Deed, parse
 from resolvers.context import Context, Info
 from resolvers.regard import readable, regard_of
@@ -71,6 +72,8 @@ async def tweet_events(info: Info, tweet_ids: Sequence[int]) -> AsyncGenerator[T
         told = {tweet.id: tweet for tweet in await _seen(context, set(tweet_ids))}
         while told:
             await news.wait()
+            while not context.services.load.spares(Burden.LIVE_COUNTS):
+                await asyncio.sleep(TOLD_EVERY_SECONDS)
             news.clear()
             for _ in range(LOOKS):
                 at = loop.time()

@@ -10,6 +10,7 @@ import orjson
 from graphql import ExecutionResult, GraphQLError, Node, VariableNode, Visitor, visit
 
 from realtime.hub import Hub
+from resolvers import guards
 from resolvers.audience import Audience
 from resolvers.context import Context, Services, Watch
 from schema.build import PerchSchema
@@ -23,6 +24,7 @@ class Begun:
     """A homeTimelineEvents subscription that was allowed: whose, behind which position, and in which words."""
 
     plan: Plan
+    context: Context
     viewer_id: int
     after: str | None
 
@@ -38,33 +40,36 @@ class Deliveries:
 
     def begin(self, watch: Watch, query: str, variables: dict[str, Any] | None) -> Begun:
         """What is left of a request once it was looked at: those who ask the same share one plan."""
-        raw = watch.info._raw_info
+        context, raw = watch.info.context, watch.info._raw_info
         used = _variables_below(raw)
         rest = {name: value for name, value in (variables or {}).items() if name in used}
         key = (query, raw.operation.name and raw.operation.name.value, orjson.dumps(rest, option=orjson.OPT_SORT_KEYS))
         plan = self._plans.get(key)
         if plan is None:
             plan = self._plans[key] = Plan(self._schema, watch, variables)
-        return Begun(plan, watch.viewer_id, watch.after)
+        # It would keep the whole request.
+        context.take_over = None
+        return Begun(plan, context, watch.viewer_id, watch.after)
 
-    async def deliver(self, begun: Begun, context: Context, outlet: Outlet) -> None:
-        """Write each event as resolvers.live.home_timeline_events gives them, to the caller of the context, until
-        cancelled. A bug or an outage becomes a last payload of errors, without a cursor."""
+    async def deliver(self, begun: Begun, outlet: Outlet) -> None:
+        """Write each event as resolvers.live.home_timeline_events gives them, until cancelled. A bug or an outage
+        becomes a last payload of errors, without a cursor."""
         reader = self._hub.reader(begun.viewer_id)
         try:
             await self._hub.enter(reader)
             await reader.start(begun.after)
-            await self._rounds.serve(Listener(reader, begun.plan, context, outlet))
+            await self._rounds.serve(Listener(reader, begun.plan, begun.context, outlet))
         except Exception as error:
             failure = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
             outlet.write("", payload(self._schema, ExecutionResult(None, [failure])))
         finally:
+            guards.settle_events(begun.context)
             await self._hub.leave(reader)
 
-    async def payloads(self, begun: Begun, context: Context) -> AsyncGenerator[tuple[str, bytes], None]:
+    async def payloads(self, begun: Begun) -> AsyncGenerator[tuple[str, bytes], None]:
         """The same as (cursor, payload as JSON), for whoever can wait."""
         outlet = Waiting()
-        delivering = asyncio.create_task(self.deliver(begun, context, outlet))
+        delivering = asyncio.create_task(self.deliver(begun, outlet))
         delivering.add_done_callback(lambda _: outlet.changed.set())
         try:
             while True:

@@ -1,5 +1,6 @@
 """Errors: refusals as data, and everything else as a coded top-level error. Masks what is a bug."""
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -11,11 +12,14 @@ from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError
 
 from datastore import errors
+from resolvers import guards
 from schema.enums import ErrorCode
 
 log = structlog.get_logger()
 
 P = TypeVar("P")
+# What graphql-core adds where a value does not fit: names that nobody has asked for.
+_SUGGESTION = re.compile(r" Did you mean [^?]*\?")
 
 
 @strawberry.interface(description="A refusal that a form can show.")
@@ -59,7 +63,12 @@ def render(error: GraphQLError) -> GraphQLError:
         return error
     code, message, extra = _explain(error)
     return GraphQLError(
-        message, error.nodes, error.source, error.positions, error.path, extensions={"code": code, **extra}
+        _SUGGESTION.sub("", message),
+        error.nodes,
+        error.source,
+        error.positions,
+        error.path,
+        extensions={"code": code, **extra},
     )
 
 
@@ -86,6 +95,9 @@ def _explain(error: GraphQLError) -> tuple[str, str, dict[str, object]]:
     if error.path is None and error.nodes and isinstance(cause, ValueError):
         # graphql-core reads literals while it validates: int() refuses more than 4,300 digits.
         return "GRAPHQL_VALIDATION_FAILED", "A literal cannot be read.", {}
+    if away := guards.outage(cause):
+        log.warning("request.unserved", path=error.path, error=type(cause).__name__)
+        return away.code, away.message, away.extra
     request_id = secrets.token_hex(8)
     log.error("request.failed", request_id=request_id, path=error.path, exc_info=cause)
     return "INTERNAL_SERVER_ERROR", "Something broke on our side.", {"requestId": request_id}

@@ -1,15 +1,28 @@
 """Limits: how much one request may ask for before it is looked at any closer."""
 
+from collections.abc import Callable, Collection
+from functools import lru_cache
+
 from graphql import (
+    ASTValidationRule,
+    DirectiveNode,
+    DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLSchema,
     OperationDefinitionNode,
     SelectionSetNode,
     ValidationContext,
     ValidationRule,
+    specified_rules,
+    validate,
 )
+from graphql.validation import OverlappingFieldsCanBeMergedRule
+from graphql.validation.validate import ValidationAbortedError
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from datastore.errors import forbidden
 
@@ -18,6 +31,12 @@ DEPTH = 10
 # Enough for a screen; a thousand of them would be one request's way around a budget.
 ALIASES = 15
 TOKENS = 1000
+DIRECTIVES = 50
+# Steps of comparing fields that share a name, two for each pair: the documents of GraphiQL and of the tests need at
+# most 20. Each is up to 4 us, and a thousand tokens have room for 500,000.
+COMPARISONS = 5000
+# So many are told; a document with more is not looked at further.
+MISTAKES = 20
 # Objects in an answer: a hundred tweets with ten replies each and their authors.
 COST = 5000
 # Documents whose parse and validation are remembered.
@@ -37,7 +56,8 @@ class NoIntrospection(ValidationRule):
 
 
 class StaticLimits(ValidationRule):
-    """Refuses a document that is too deep or has too many aliases, fragments included.
+    """Refuses a document that is too deep or has too many aliases, fragments included, or too many directives: that
+    alone is then said, and no other rule looks any further.
 
     Each fragment is measured once, so that no bomb of fragments takes long: linear in the document's size.
     """
@@ -47,14 +67,22 @@ class StaticLimits(ValidationRule):
         definitions = context.document.definitions
         self._fragments = {one.name.value: one for one in definitions if isinstance(one, FragmentDefinitionNode)}
         self._sizes: dict[str, tuple[int, int]] = {}
-        for operation in definitions:
+        self._directives = 0
+
+    def enter_document(self, *_: object) -> None:
+        for operation in self.context.document.definitions:
             if isinstance(operation, OperationDefinitionNode):
                 depth, aliases = self._size(operation.selection_set)
                 # The outermost selections are at depth 0.
                 if depth - 1 > DEPTH:
-                    context.report_error(GraphQLError(f"Deeper than {DEPTH} fields.", operation))
+                    raise ValidationAbortedError(f"Deeper than {DEPTH} fields.", operation)
                 if aliases > ALIASES:
-                    context.report_error(GraphQLError(f"More than {ALIASES} aliases.", operation))
+                    raise ValidationAbortedError(f"More than {ALIASES} aliases.", operation)
+
+    def enter_directive(self, node: DirectiveNode, *_: object) -> None:
+        self._directives += 1
+        if self._directives > DIRECTIVES:
+            raise ValidationAbortedError(f"More than {DIRECTIVES} directives.", node)
 
     def _size(self, selection: SelectionSetNode | None) -> tuple[int, int]:
         """(depth, aliases)."""
@@ -63,8 +91,9 @@ class StaticLimits(ValidationRule):
             if isinstance(node, FragmentSpreadNode):
                 below, more = self._fragment(node.name.value)
             elif isinstance(node, FieldNode):
-                below, more = (0, 0) if node.name.value.startswith("__") else self._size(node.selection_set)
-                below, more = below + 1, more + bool(node.alias)
+                below, more = self._size(node.selection_set)
+                # Introspection is as deep as it needs to be; another rule sees to that.
+                below, more = 1 if node.name.value.startswith("__") else below + 1, more + bool(node.alias)
             else:
                 below, more = self._size(getattr(node, "selection_set", None))
             depth, aliases = max(depth, below), aliases + more
@@ -77,3 +106,38 @@ class StaticLimits(ValidationRule):
             if name in self._fragments:
                 self._sizes[name] = self._size(self._fragments[name].selection_set)
         return self._sizes[name]
+
+
+class FewComparisons(OverlappingFieldsCanBeMergedRule):
+    """The rule of the specification, which takes quadratic time, within bounds: fields of one name in one place are
+    compared in pairs."""
+
+    def __init__(self, context: ValidationContext) -> None:
+        super().__init__(context)
+        self.rule_context.remaining_complexity_budget = COMPARISONS
+
+    def enter_selection_set(self, *args: object) -> None:
+        try:
+            super().enter_selection_set(*args)  # type: ignore[arg-type]
+        except ValidationAbortedError:
+            raise ValidationAbortedError("One field is asked for too many times in one place.") from None
+
+
+# Perch's own, those of the specification with the costly one within bounds, and Strawberry's.
+RULES: tuple[type[ASTValidationRule], ...] = (
+    StaticLimits,
+    *(FewComparisons if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules),
+    MaybeNullValidationRule,
+    OneOfInputValidationRule,
+)
+Judge = Callable[[GraphQLSchema, DocumentNode], list[GraphQLError]]
+
+
+def judge_by(rules: Collection[type[ASTValidationRule]]) -> Judge:
+    """What is wrong with a document, and no word of what it may have meant; remembered for those asked lately."""
+
+    @lru_cache(CACHED_DOCUMENTS)
+    def judged(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError]:
+        return validate(schema, document, rules, MISTAKES, hide_suggestions=True)
+
+    return judged

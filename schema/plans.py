@@ -16,6 +16,7 @@ from resolvers.audience import Scene
 from resolvers.context import Context, Watch
 from schema import cursors
 from schema.build import PerchSchema
+from schema.cost import objects
 
 # Stands for the reader's position while a text is made. Random: nobody can write a tweet that holds it.
 _HOLE = f"{secrets.token_hex(16)}/0"
@@ -42,10 +43,12 @@ class Observed(Context):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The payload of a `next` message, cut where the cursor goes; `personal` if it depends on who asked."""
+    """The payload of a `next` message, cut where the cursor goes; `personal` if it depends on who asked. `cost` is
+    what it costs each of its readers."""
 
     parts: tuple[bytes, ...]
     personal: bool
+    cost: int
 
     def at(self, position: str) -> tuple[str, bytes]:
         """The cursor of a reader who stands there now, and their JSON."""
@@ -81,7 +84,8 @@ class Plan:
         return self._text(context, await found)
 
     def _text(self, context: Observed, result: ExecutionResult) -> Text:
-        return Text(tuple(payload(self._schema, result).split(_HOLE_CURSOR)), context.asked)
+        parts = tuple(payload(self._schema, result).split(_HOLE_CURSOR))
+        return Text(parts, context.asked, objects(result.data))
 
 
 def text_of(plan: Plan, context: Context, event: HomeTimelineEvent, scene: Scene) -> "Text | asyncio.Task[Text]":

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from datastore.records import HomeTimelineEvent
 from realtime.reader import Numbered, Reader
+from resolvers import guards
 from resolvers.audience import Audience, Scene
 from resolvers.context import Context
 from schema.plans import Plan, Text, text_of
@@ -23,8 +24,8 @@ EVENTS_AT_ONCE = 16
 GATHER_SECONDS = 0.02
 
 
-# An event that could not be written at once, and its text if that was begun.
-Late = tuple[HomeTimelineEvent, "asyncio.Task[Text] | None"]
+# An event that could not be written at once, and its text if there is one, or will be.
+Late = tuple[HomeTimelineEvent, "Text | asyncio.Task[Text] | None"]
 
 
 class Outlet(Protocol):
@@ -57,10 +58,10 @@ class Listener:
         if not self.ended.done():
             self.ended.set_exception(error)
 
-    def give(self, event: HomeTimelineEvent, scene: Scene) -> "asyncio.Task[Text] | None":
-        """Write the event, if that needs no wait; else the text that must be waited for."""
+    def give(self, event: HomeTimelineEvent, scene: Scene) -> "Text | asyncio.Task[Text] | None":
+        """Write the event, if that needs no wait; else its text, for `give_slowly`."""
         text = text_of(self.plan, self.context, event, scene)
-        if not isinstance(text, Text):
+        if not isinstance(text, Text) or not guards.note_event(self.context, text.cost):
             return text
         self._write(event, text)
         return None
@@ -71,6 +72,7 @@ class Listener:
         texts = [begun or text_of(self.plan, self.context, event, scene) for event, begun in late]
         for (event, _), text in zip(late, texts, strict=True):
             ready = text if isinstance(text, Text) else await text
+            await guards.charge_event(self.context, ready.cost)
             await self.outlet.drained()
             self._write(event, ready)
 

@@ -141,7 +141,7 @@ class EventStream(Response):
             yield _next(payload(self._schema, ExecutionResult(data=None, errors=[failed])))
             return
         begun = self._deliveries.begin(watch, self._asked.query, self._asked.variables)
-        payloads = self._deliveries.payloads(begun, self.context)
+        payloads = self._deliveries.payloads(begun)
         async with aclosing(payloads):
             async for cursor, text in payloads:
                 yield _next(text, cursor)

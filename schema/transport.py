@@ -1,6 +1,7 @@
 """Transport: the endpoint: GraphQL over HTTP, who calls, and which road a request takes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import orjson
 from cross_web import HTTPException, StarletteRequestAdapter
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -17,12 +19,14 @@ from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
-from datastore.errors import RequestError
+from datastore.errors import NOT_NOW, RETRY_SECONDS, RequestError
 from resolvers import guards
 from resolvers.context import Context, Services
 from schema import graphiql, limits, sse
 from schema.build import PerchSchema
 from schema.delivery import Deliveries
+from schema.documents import filled
+from schema.edge import Edge
 from schema.negotiation import Draft, settled
 from schema.sockets import Sockets
 from schema.websocket import SocketHandler, TextFrames, authorization_of
@@ -50,6 +54,7 @@ class Endpoint(GraphQL[Context, None]):
         self._ide = ide
         self.sockets = sockets
         self.deliveries = Deliveries(schema, services)
+        self.documents = schema.documents
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -61,15 +66,24 @@ class Endpoint(GraphQL[Context, None]):
             if sse.MEDIA_TYPE in Request(scope).headers.get("accept", "").lower():
                 body, receive = await _read(scope, receive)
                 response = await self._event_stream(Request(scope), body)
-            response = response or await self.run(Request(scope, receive))
+            response = response or await self._run(Request(scope, receive))
         except HTTPException as error:
             response = refusal(error.status_code, error.reason)
         await response(scope, receive, send)
 
+    async def _run(self, request: Request) -> Response:
+        """The answer to an operation, within the time and the number of requests that this process allows itself."""
+        load = self._services.load
+        if load.full:
+            return refusal(503, "Too many requests at once. Try again.", "OVERLOADED")
+        with load.request():
+            return await self.run(request)
+
     async def _event_stream(self, request: Request, body: bytes) -> Response | None:
         """The answer to a subscription by somebody who accepts event streams; None for all else, which is answered as
         JSON: some clients list the media type on every request."""
-        asked = sse.subscription_of(_parameters(request, body), request.headers.get("last-event-id"))
+        parameters = filled(_parameters(request, body), self.documents)
+        asked = sse.subscription_of(parameters, request.headers.get("last-event-id"))
         if asked is None:
             return None
         context = await self.get_context(request, response=None)
@@ -84,7 +98,9 @@ class Endpoint(GraphQL[Context, None]):
 
     async def get_context(self, request: Request | WebSocket, response: object) -> Context:
         client_ip = request.client.host if request.client else "unknown"
-        context = Context(self._services, client_ip, request.headers.get("user-agent"))
+        # A socket outlives what stands in for a primary.
+        services = self._services.now() if isinstance(request, Request) else self._services
+        context = Context(services, client_ip, request.headers.get("user-agent"))
         if isinstance(request, Request):
             try:
                 await guards.authenticate(context, request.headers.get("authorization"))
@@ -109,7 +125,7 @@ class Endpoint(GraphQL[Context, None]):
 
     def create_response(self, response_data: Any, sub_response: Response) -> Response:
         body, status = settled(response_data, sub_response.media_type)
-        return Response(self.encode_json(body), status, media_type=sub_response.media_type)
+        return later(Response(self.encode_json(body), status, media_type=sub_response.media_type), response_data)
 
     async def render_graphql_ide(self, request: Request) -> Response:
         return graphiql.page(self._ide) if self._ide else refusal(404, "Not found")
@@ -127,18 +143,28 @@ class Endpoint(GraphQL[Context, None]):
         return parsed
 
 
-class Application(Starlette):
-    """Starlette, but sockets go straight to the endpoint: past middleware and routing, which do nothing for them and
-    would stay on the stack of each for as long as it lives."""
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What an operator decides of the front door: the IDE's files or None, origins of browsers, and how many proxies
+    stand before it."""
 
-    def __init__(self, endpoint: Endpoint, others: Sequence[BaseRoute]) -> None:
-        route = Route("/graphql", endpoint, methods=["GET", "POST", "OPTIONS", "HEAD"])
-        super().__init__(routes=[route, *others])
-        self._endpoint = endpoint
+    ide: Path | None
+    origins: list[str]
+    trusted_proxies: int
+
+
+class Application(Starlette):
+    """Starlette behind the edge, but sockets go straight to the endpoint: past its other middleware and its routing,
+    which do nothing for them and would stay on the stack of each for as long as it lives."""
+
+    def __init__(self, endpoint: Endpoint, others: Sequence[BaseRoute], trusted_proxies: int) -> None:
+        edge = Middleware(Edge, trusted_proxies=trusted_proxies)
+        super().__init__(routes=[Route("/graphql", endpoint), *others], middleware=[edge])
+        self._sockets = Edge(endpoint, trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and scope["path"] == "/graphql":
-            await self._endpoint(scope, receive, send)
+            await self._sockets(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -203,20 +229,28 @@ class AnyCase(StarletteRequestAdapter):
         return found.lower() if found else found
 
 
-def refusal(status: int, message: str) -> Response:
-    """A request that is no operation: a GraphQL error without data."""
-    body = {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]}
-    return Response(orjson.dumps(body), status, media_type="application/json")
+def refusal(status: int, message: str, code: str = "BAD_USER_INPUT") -> Response:
+    """A request that is no operation, or not now: a GraphQL error without data."""
+    body = {"errors": [{"message": message, "extensions": {"code": code}}]}
+    headers = {"Allow": "GET, POST"} if status == 405 else None
+    return later(Response(orjson.dumps(body), status, headers, media_type="application/json"), body)
+
+
+def later(response: Response, answer: Any) -> Response:
+    """The response; 503 with Retry-After where nothing could be served at all, so that a proxy may ask elsewhere."""
+    if not isinstance(answer, dict) or answer.get("data"):
+        return response
+    codes = {error.get("extensions", {}).get("code") for error in answer.get("errors", ())}
+    if codes & NOT_NOW:
+        response.status_code = 503
+        response.headers["retry-after"] = str(RETRY_SECONDS)
+    return response
 
 
 def application(
-    schema: PerchSchema,
-    services: Services,
-    ide: Path | None,
-    origins: list[str],
-    sockets: Sockets,
-    probes: Sequence[BaseRoute],
+    schema: PerchSchema, services: Services, sockets: Sockets, front: Front, probes: Sequence[BaseRoute]
 ) -> Application:
     """The endpoint over HTTP and websocket, the IDE's files where there is an IDE, and the probes."""
-    endpoint = Endpoint(schema, services, ide, origins, sockets)
-    return Application(endpoint, [*(graphiql.routes(ide) if ide else []), *probes])
+    endpoint = Endpoint(schema, services, front.ide, front.origins, sockets)
+    ide = graphiql.routes(front.ide) if front.ide else []
+    return Application(endpoint, [*ide, *probes], front.trusted_proxies)

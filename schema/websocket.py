@@ -9,6 +9,7 @@ from json import JSONDecodeError
 from typing import Any
 
 import orjson
+from graphql import GraphQLError
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
@@ -20,12 +21,15 @@ from resolvers import guards
 from resolvers.context import Context, Watch
 from schema import limits
 from schema.delivery import Begun, Deliveries
+from schema.errors import render
 from schema.sockets import Ending, Sockets, stop
 
 # Close codes of graphql-transport-ws. 4403 and not 4401 for a bad or expired token: clients retry it with a new one.
 FORBIDDEN = 4403
 # Not retried by clients.
 TOO_MANY = 4429
+# What a close frame has room for.
+REASON_BYTES = 123
 
 
 class TextFrames(ASGIWebSocketAdapter):
@@ -111,6 +115,10 @@ class Outlet:
     def write(self, _: str, payload: bytes) -> None:
         if not self._operation.completed:
             self._frames.push(self._head, payload, b"}")
+
+    async def close(self, code: int, reason: str) -> None:
+        """NOTE: a reason may quote what the client sent; a longer one than fits would end the socket with 1006."""
+        await super().close(code, reason.encode()[:REASON_BYTES].decode(errors="ignore"))
 
 
 class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
@@ -263,13 +271,26 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             self._sockets.stop_soon(operation.task)
 
     async def handle_subscribe(self, message: Any) -> None:
-        free = message["id"] in self.operations or len(self.operations) < limits.SUBSCRIPTIONS_PER_SOCKET
-        if free or not self.connection_acknowledged:
-            await super().handle_subscribe(message)
-            return
-        error = {"message": "Too many operations on this socket.", "extensions": {"code": "RATE_LIMITED"}}
-        refused: Any = {"id": message["id"], "type": "error", "payload": [error]}
-        await self.send_message(refused)
+        if self.connection_acknowledged and message["id"] not in self.operations:
+            try:
+                message = self._to_run(message)
+            except RequestError as error:
+                await self._refuse(message["id"], error)
+                return
+        await super().handle_subscribe(message)
+
+    def _to_run(self, message: Any) -> Any:
+        """The message with the text of its document. Raises RATE_LIMITED, and what Documents.text_of raises."""
+        if len(self.operations) >= limits.SUBSCRIPTIONS_PER_SOCKET:
+            raise RequestError("RATE_LIMITED", "Too many operations on this socket.")
+        endpoint: Any = self.view
+        payload = message["payload"]
+        query = endpoint.documents.text_of(payload.get("query"), payload.get("extensions"))
+        return message | {"payload": payload | {"query": query}}
+
+    async def _refuse(self, operation_id: str, error: RequestError) -> None:
+        refused = render(GraphQLError(error.message, original_error=error)).formatted
+        await self.send_message({"id": operation_id, "type": "error", "payload": [refused]})
 
     async def run_operation(self, operation: Operation[Context, None]) -> None:
         """The stock road; a homeTimelineEvents subscription comes back from it to be delivered in groups."""
@@ -277,7 +298,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             if begun := await self._run(operation):
                 # The plan has them, once for all who ask the same.
                 operation.query, operation.variables = "", None
-                await self._deliveries.deliver(begun, self.context, Outlet(self, operation))
+                await self._deliveries.deliver(begun, Outlet(self, operation))
             await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
         except WebSocketDisconnected:
             pass
@@ -318,8 +339,12 @@ def _well_formed(message: Any) -> bool:
         return payload is None or isinstance(payload, dict)
     return (
         isinstance(payload, dict)
-        and isinstance(payload.get("query"), str)
+        and (isinstance(payload.get("query"), str) or _names_a_document(payload))
         and isinstance(payload.get("operationName"), str | None)
         and isinstance(payload.get("variables"), dict | None)
         and isinstance(payload.get("extensions"), dict | None)
     )
+
+
+def _names_a_document(payload: Any) -> bool:
+    return payload.get("query") is None and isinstance((payload.get("extensions") or {}).get("persistedQuery"), dict)

@@ -211,6 +211,13 @@ class Perch:
         async with websockets.connect(url, **options) as connection:
             yield Socket(connection)
 
+    async def is_ready(self) -> bool:
+        """Whether the server says that it can serve."""
+        try:
+            return (await self.http.get("/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
     async def kill_pubsub(self) -> None:
         """Cut every pub/sub connection on the server's side."""
         await self.redis.client_kill_filter(_type="pubsub")

@@ -21,7 +21,8 @@ from realtime.pipeline import Pipeline, open_rooms, settle
 from realtime.reconcile import Reconciler, Report
 from realtime.timelines import Bounds
 
-REDIS_NUMBER = 8
+# Of Redis' databases: what a test has for itself, and what those of a module share.
+OWN, SHARED = 8, 9
 # The way a test names a fault: what it is found as, of whom, and who else.
 Fault = tuple[Kind, int, int]
 
@@ -63,11 +64,11 @@ class World:
 
 
 @asynccontextmanager
-async def world(settings: Settings, number: int, **more: Any) -> AsyncIterator[World]:
+async def world(settings: Settings, number: int, redis: int = OWN, **more: Any) -> AsyncIterator[World]:
     """A database and a Redis of its own, with `number` people and a pipeline; no sweep is due for hours."""
     name = f"reconcile_{ids.new(ids.now_ms())}"
-    redis_url = settings.redis_url.removesuffix("/0") + f"/{REDIS_NUMBER}"
-    base = {"mongo_database": name, "redis_url": redis_url, "reconcile_grace_seconds": 0.5, "reconcile_slice": 50}
+    redis_url = settings.redis_url.removesuffix("/0") + f"/{redis}"
+    base = {"mongo_database": name, "redis_url": redis_url, "reconcile_grace_seconds": 0.2, "reconcile_slice": 50}
     own = settings.model_copy(update=base | more)
     async with app.clients(own) as clients:
         await clients.live.flushdb()
@@ -84,22 +85,21 @@ async def world(settings: Settings, number: int, **more: Any) -> AsyncIterator[W
 async def populate(world: World, chance: random.Random) -> list[Tweet]:
     """Follows, tweets, replies, likes and retweets; person 0 is a top user; everybody has read."""
     people, now = world.people, ids.now_ms
-    for follower in people[1:]:
-        await world.rooms.follows.add(follower, people[0], now())
-        for author in chance.sample(people[1:], 4):
-            if author != follower:
-                await world.rooms.follows.add(follower, author, now())
+    pairs = [(follower, author) for follower in people[1:] for author in (people[0], *chance.sample(people[1:], 4))]
+    await asyncio.gather(*(world.rooms.follows.add(*pair, now()) for pair in pairs if pair[0] != pair[1]))
     await world.settle()
     texts = [f"number {n} #tag{n} for @person{chance.randrange(len(people))}" for n in range(3)]
     tweets = [await world.tweet(person, text) for person in people for text in texts]
+
+    async def answered(tweet: Tweet, person: int) -> None:
+        answer = await world.tweet(person, "an answer", tweet)
+        if person != tweet.author_id:
+            await world.rooms.retweets.add(person, tweet, now())
+            await world.tweet(person, "and another", answer)
+
     for tweet in tweets[: len(tweets) // 2]:
-        for liker in chance.sample(people, 7):
-            await world.likes.add(liker, tweet.id, now())
-        for person in chance.sample(people, 2):
-            answer = await world.tweet(person, "an answer", tweet)
-            if person != tweet.author_id:
-                await world.rooms.retweets.add(person, tweet, now())
-                await world.tweet(person, "and another", answer)
+        likes = (world.likes.add(liker, tweet.id, now()) for liker in chance.sample(people, 7))
+        await asyncio.gather(*likes, *(answered(tweet, person) for person in chance.sample(people, 2)))
     await world.settle()
     await world.read(people)
     return tweets

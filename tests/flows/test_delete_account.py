@@ -322,13 +322,18 @@ async def test_a_transaction_whose_writer_was_killed_holds_up_no_purge_for_long(
     await bob.follow(ann)
     await ann.post("locked")
     # What SIGKILL leaves behind: nobody ends this transaction but MongoDB.
-    async with app.clients(perch.settings) as opened, await opened.mongo.client.start_session() as session:
+    async with app.clients(perch.settings) as opened, opened.mongo.session() as session:
+        # As the embedded server's fifteen seconds, only sooner.
+        life = await opened.mongo.client.admin.command("getParameter", transactionLifetimeLimitSeconds=1)
+        assert life["transactionLifetimeLimitSeconds"] == 15
+        await opened.mongo.client.admin.command("setParameter", transactionLifetimeLimitSeconds=2)
         session.start_transaction()
         lock = {"$set": {"lock": 1}}
         await opened.mongo.tweets.update_one({"author": number(ann)}, lock, session=session)
         await opened.mongo.users.update_one({"_id": number(bob)}, lock, session=session)
         await deleted(ann)
         await purged(perch, ann)
+        await opened.mongo.client.admin.command("setParameter", transactionLifetimeLimitSeconds=15)
 
 
 async def test_a_purge_whose_worker_is_killed_midway_goes_on_and_leaves_nothing_but_the_tombstone(

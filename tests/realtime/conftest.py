@@ -19,6 +19,7 @@ from realtime.pipeline import open_rooms
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
 from realtime.top_tweets import TopBounds, TopTweets
+from tests.emptied import emptied
 
 # A Redis of their own: the shared server of the front-door tests uses number 0.
 REDIS_NUMBER = 9
@@ -53,11 +54,10 @@ class House:
 @pytest.fixture
 async def house(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     """Small bounds: 10 entries kept, trimmed at 14; 20 top tweets kept, 10 of them listed."""
-    name = f"house_{ids.new(ids.now_ms())}"
     redis_url = settings.redis_url.removesuffix("/0") + f"/{REDIS_NUMBER}"
-    own = settings.model_copy(update={"mongo_database": name, "redis_url": redis_url})
+    own = settings.model_copy(update={"mongo_database": "test_realtime", "redis_url": redis_url})
     async with app.clients(own) as clients:
-        await clients.mongo.ensure_indexes()
+        await emptied(clients.mongo)
         await clients.redis.flushdb()
         bounds = Bounds(kept_entries=10, trim_at=14, build_lease_ms=300)
         rooms = open_rooms(clients.mongo, clients.redis, PARTITIONS, bounds, TOP_USER_THRESHOLD)
@@ -78,4 +78,3 @@ async def house(settings: Settings, tmp_path_factory: pytest.TempPathFactory) ->
             rooms,
         )
         await clients.redis.flushdb()
-        await clients.mongo.client.drop_database(name)

@@ -1,5 +1,6 @@
 """Cost: known before anything runs, never below what the answer has, charged and given back."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -9,11 +10,14 @@ from graphql import GraphQLSchema, get_operation_ast, parse
 
 from realtime import keys
 from realtime.limits import Action
+from resolvers import guards
 from schema import globalid
 from schema.build import build
 from schema.cost import objects, plan
 from schema.limits import COST
-from tests.perch import Perch, serving
+from tests.flows.test_topics import following
+from tests.perch import PATIENCE_SECONDS, Perch, Person, serving
+from tests.security.talk import ask
 
 HOME = "{ homeTimeline(first: 20) { edges { node { text author { username } } } pageInfo { endCursor } } }"
 
@@ -126,11 +130,19 @@ async def test_an_answer_tells_its_cost_and_what_it_did_not_need_is_given_back(c
     assert again["resetAt"] > datetime.now(UTC).isoformat()
 
 
+def budget_of(person: Person) -> str:
+    return keys.budget(Action.QUERY, str(globalid.of_type(person.id, "User")))
+
+
+async def spend_all(counting: Perch, person: Person) -> None:
+    """As if the whole budget had been spent just now."""
+    seconds, micros = await counting.redis.time()
+    await counting.redis.set(budget_of(person), seconds * 10**6 + micros + 3600 * 10**6)
+
+
 async def test_a_budget_that_is_spent_refuses_all_but_only_its_owner(counting: Perch) -> None:
     ann, bob = await counting.persons(2)
-    seconds, micros = await counting.redis.time()
-    who = str(globalid.of_type(ann.id, "User"))
-    await counting.redis.set(keys.budget(Action.QUERY, who), seconds * 10**6 + micros + 3600 * 10**6)
+    await spend_all(counting, ann)
     refused = await ann.ask("{ viewer { user { id } } }")
     assert (refused.data, refused.codes) == (None, ["RATE_LIMITED"])
     assert refused.errors[0]["extensions"]["retryAfter"] >= 1
@@ -150,4 +162,87 @@ async def test_where_limits_are_off_nothing_is_counted(perch: Perch) -> None:
     for _ in range(2):
         found = (await ann.do("{ rateLimit { limit cost remaining } }"))["rateLimit"]
         assert found["remaining"] == found["limit"] == perch.settings.cost_an_hour
-    assert not await perch.redis.exists(keys.budget(Action.QUERY, str(globalid.of_type(ann.id, "User"))))
+    assert not await perch.redis.exists(budget_of(ann))
+
+
+async def left_of(person: Person) -> int:
+    left: int = (await person.do("{ rateLimit { remaining } }"))["rateLimit"]["remaining"]
+    return left
+
+
+@pytest.fixture
+async def ann(counting: Perch) -> Person:
+    return await counting.person()
+
+
+HOME_EVENTS = """subscription ($after: String) { homeTimelineEvents(after: $after) { __typename
+  ... on TimelineTweetAdded { cursor edge { node { text } } } } }"""
+
+
+@pytest.mark.parametrize("taken_at", [1, 10_000], ids=["taken one by one", "taken at the end"])
+async def test_an_event_costs_its_reader_what_it_shows(
+    counting: Perch, ann: Person, taken_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guards, "TAKEN_AT", taken_at)
+    after = (await ann.home())["liveCursor"]
+    async with ann.live(after, HOME_EVENTS) as live:
+        await ann.post("first")
+        await live.event()
+        before = await left_of(ann)
+        for number in range(10):
+            await ann.post(f"number {number}")
+            await live.event()
+        # 10 mutations, each with its payload and the tweet; 10 events, each with its edge and the tweet.
+        spent = 10 * 12 + (10 * 3 if taken_at == 1 else 0)
+        assert before - spent <= await left_of(ann) <= before - spent + 5
+    if taken_at > 1:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            # It is settled when the server has seen the socket go.
+            while await left_of(ann) > before - 10 * 12 - 11 * 3 + 4 + 5:
+                await asyncio.sleep(0.01)
+
+
+async def test_events_end_where_the_budget_does_and_go_on_behind_the_last_one_once_there_is_room(
+    counting: Perch, ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guards, "TAKEN_AT", 1)
+    cursor = (await ann.home())["liveCursor"]
+    author = await counting.person()
+    await ann.follow(author)
+    await counting.settle()
+    async with ann.live(cursor, HOME_EVENTS) as live:
+        assert (await live.event())["__typename"] == "TimelineResync"
+        await author.post("one")
+        cursor = (await live.event())["cursor"]
+        await spend_all(counting, ann)
+        await author.post("two")
+        message = await live.socket.receive()
+        (error,) = message["payload"]["errors"]
+        assert (message["payload"]["data"], error["extensions"]["code"]) == (None, "RATE_LIMITED")
+        assert error["extensions"]["retryAfter"] >= 1
+        assert (await live.socket.receive())["type"] == "complete"
+    await counting.redis.delete(budget_of(ann))
+    async with ann.live(cursor, HOME_EVENTS) as live:
+        assert await live.added() == "two"
+
+
+async def test_events_of_a_topic_end_likewise(counting: Perch, ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "TAKEN_AT", 1)
+    author = await counting.person()
+    async with await following(counting, author, ann) as socket:
+        # It was charged what the costliest event can show, and the first ones show less.
+        for number in range(3):
+            await author.post(f"number {number}")
+            assert (await socket.receive())["type"] == "next"
+        await spend_all(counting, ann)
+        await author.post("one more")
+        message = await socket.receive()
+        assert [error["extensions"]["code"] for error in message["payload"]["errors"]] == ["RATE_LIMITED"]
+        assert (await socket.receive())["type"] == "complete"
+
+
+async def test_over_a_socket_an_answer_tells_its_cost_too(counting: Perch) -> None:
+    async with counting.socket() as socket:
+        await socket.init()
+        payload = await ask(socket, "1", "{ topTweets { nodes { score } } }")
+        assert payload["extensions"]["cost"]["requested"] == 11

@@ -1,39 +1,20 @@
-"""graphql-transport-ws: what closes a socket and with which code, and what does not."""
+"""graphql-transport-ws, message by message: what closes a socket and with which code, and what does not."""
 
 import asyncio
-import json
-from contextlib import suppress
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.exceptions import InvalidStatus
 
-from schema import limits
-from tests.perch import Perch, Socket, serving
+from realtime import keys
+from schema import globalid, limits
+from tests.perch import PATIENCE_SECONDS, Perch, serving
+from tests.security.talk import ANSWER, QUERY, alive, ask, close_code, close_frame, refused, subscribe
 
-QUERY = {"query": "{ __typename }"}
-
-
-async def close_code(perch: Perch, *frames: Any, init: bool = True) -> int:
-    """How the server closes a socket on which this was said."""
-    async with perch.socket() as socket:
-        if init:
-            await socket.init()
-        for frame in frames:
-            await socket.send(frame)
-        return await socket.closed()
-
-
-def subscribe(id_: Any = "1", **payload: Any) -> dict[str, Any]:
-    return {"type": "subscribe", "id": id_, "payload": payload or QUERY}
-
-
-async def alive(socket: Socket) -> None:
-    """The socket still answers."""
-    await socket.send(subscribe("alive"))
-    answer = {"type": "next", "id": "alive", "payload": {"data": {"__typename": "Query"}}}
-    assert await socket.receive() == answer
-    assert await socket.receive() == {"type": "complete", "id": "alive"}
+INIT = {"type": "connection_init"}
+HOME = "subscription { homeTimelineEvents { __typename } }"
+# Needs nobody, and stays.
+TOP = "subscription { topTweetsChanged { __typename } }"
 
 
 # ---------------------------------------------------------------- handshake
@@ -143,102 +124,34 @@ async def test_a_socket_that_says_nothing_is_closed_with_4408(perch: Perch, monk
         assert await close_code(hasty, {"type": "ping"}, {"type": "pong"}, init=False) == 4408
 
 
-# ---------------------------------------------------------------- malformed frames
-
-MALFORMED: list[Any] = [
-    "",
-    "not JSON",
-    "{",
-    "null",
-    "true",
-    "5",
-    '"ping"',
-    "[]",
-    '[{"type": "ping"}]',
-    "{}",
-    '{"type": null}',
-    '{"type": 5}',
-    '{"type": "nope"}',
-    '{"type": "PING"}',
-    '{"type": "connection_ack"}',
-    '{"type": "next", "id": "1"}',
-    '{"type": "ping", "payload": 5}',
-    '{"type": "pong", "payload": []}',
-    '{"type": "connection_init", "payload": 5}',
-    '{"type": "connection_init", "payload": []}',
-    '{"type": "connection_init", "payload": ""}',
-    '{"type": "complete"}',
-    '{"type": "complete", "id": ""}',
-    '{"type": "complete", "id": 5}',
-    '{"type": "subscribe"}',
-    {"type": "subscribe", "id": "1"},
-    {"type": "subscribe", "payload": QUERY},
-    subscribe(""),
-    subscribe(5),
-    subscribe(None),
-    subscribe(["1"]),
-    subscribe({"$gt": ""}),
-    {"type": "subscribe", "id": "1", "payload": None},
-    {"type": "subscribe", "id": "1", "payload": []},
-    {"type": "subscribe", "id": "1", "payload": "{ __typename }"},
-    {"type": "subscribe", "id": "1", "payload": {}},
-    subscribe(query=None),
-    subscribe(query=5),
-    subscribe(query=["{ __typename }"]),
-    subscribe(**QUERY, variables=[]),
-    subscribe(**QUERY, variables="{}"),
-    subscribe(**QUERY, operationName=5),
-    subscribe(**QUERY, extensions=[]),
-    b'{"type": "ping"}',
-    b"\xff\xfe",
-    '{"type": "ping", "payload": {"n": NaN}}',
-    '{"type": "ping", "payload": {"n": %s}}' % ("9" * 5000),
-    '{"type": "ping", "payload": {"s": "\\ud800"}}',
-    "[" * 50_000,
-    '{"a":' * 10_000,
-]
-
-
-@pytest.mark.parametrize("frame", MALFORMED, ids=lambda frame: str(frame)[:50])
-async def test_a_malformed_frame_is_closed_with_4400(perch: Perch, frame: Any) -> None:
-    assert await close_code(perch, frame) == 4400
-
-
-@pytest.mark.parametrize(
-    "frame", ["[]", "null", '{"type": "subscribe"}', b"{}", '{"type": "connection_init", "payload": 5}']
-)
-async def test_a_malformed_first_frame_is_closed_with_4400(perch: Perch, frame: Any) -> None:
-    assert await close_code(perch, frame, init=False) == 4400
-
-
-async def test_a_frame_over_64_kib_is_closed_with_1009(perch: Perch) -> None:
-    async with perch.socket() as socket:
-        await socket.init()
-        await socket.send(json.dumps(subscribe(query="{ __typename }" + " " * 60_000)))
-        assert (await socket.receive())["type"] == "next"
-        assert (await socket.receive())["type"] == "complete"
-        await socket.send("x" * (64 * 1024 + 1))
-        assert await socket.closed() == 1009
-
-
 async def test_frames_are_not_compressed(perch: Perch) -> None:
     async with perch.socket(compression="deflate") as socket:
         assert socket.connection.response
         assert "sec-websocket-extensions" not in socket.connection.response.headers
 
 
-async def test_what_follows_a_malformed_frame_is_not_done(perch: Perch) -> None:
-    ann = await perch.person()
-    post = subscribe(query='mutation { postTweet(input: {text: "late"}) { errors { code } } }')
-    async with perch.socket() as socket:
-        await socket.init({"authorization": f"Bearer {ann.token}"})
-        await socket.send("[]")
-        with suppress(ConnectionClosedError):
-            for _ in range(100):
-                await socket.send(post)
-        assert await socket.closed() == 4400
-    query = "query ($n: String!) { user(username: $n) { tweetCount } }"
-    assert await ann.do(query, n=ann.username) == {"user": {"tweetCount": 0}}
+# ---------------------------------------------------------------- close frames
+
+CLOSES: dict[str, tuple[list[Any], int, str]] = {
+    "a frame that is no message": (["[]"], 4400, "Malformed message"),
+    "text that is no JSON": (["{"], 4400, "WebSocket message must be valid JSON"),
+    "a binary frame": ([b"{}"], 4400, "WebSocket message type must be text"),
+    "a type nobody knows": ([INIT, {"type": "nope"}], 4400, "Unknown message type: nope"),
+    "a type of 1,000 characters": ([INIT, {"type": "x" * 1000}], 4400, "Unknown message type: " + "x" * 101),
+    "a type of the server": ([INIT, {"type": "next", "id": "1"}], 4400, "Unknown message type: next"),
+    "an operation before the first message": ([subscribe()], 4401, "Unauthorized"),
+    "a token that is none": ([INIT | {"payload": {"authorization": "Bearer x"}}], 4403, "Forbidden"),
+    "two first messages": ([INIT, INIT], 4429, "Too many initialisation requests"),
+    "an id in use": ([INIT, *[subscribe("a", query=TOP)] * 2], 4409, "Subscriber for a already exists"),
+    "a long id in use": ([INIT, *[subscribe("é" * 900, query=TOP)] * 2], 4409, "Subscriber for " + "é" * 54),
+}
+
+
+@pytest.mark.parametrize(("frames", "code", "reason"), CLOSES.values(), ids=CLOSES)
+async def test_a_close_frame_has_the_code_and_the_reason_of_the_protocol(
+    perch: Perch, frames: list[Any], code: int, reason: str
+) -> None:
+    assert await close_frame(perch, *frames, init=False) == (code, reason)
 
 
 # ---------------------------------------------------------------- ping, pong, complete
@@ -256,6 +169,93 @@ async def test_a_ping_is_answered_before_and_behind_the_first_message(perch: Per
             await socket.send({"type": "pong"} | payload)
         await socket.send({"type": "complete", "id": "unknown"})
         await alive(socket)
+
+
+async def test_pings_are_answered_one_by_one_and_in_order_among_the_answers(perch: Perch) -> None:
+    async with perch.socket() as socket:
+        await socket.init()
+        for _ in range(50):
+            await socket.send({"type": "ping"})
+        assert [(await socket.receive())["type"] for _ in range(50)] == ["pong"] * 50
+        await alive(socket)
+
+
+async def test_a_complete_for_nothing_is_passed_over_even_before_the_first_message(perch: Perch) -> None:
+    async with perch.socket() as socket:
+        await socket.send({"type": "complete", "id": "never"})
+        await socket.init()
+        await ask(socket, "1", "{ __typename }")
+        for _ in range(2):
+            await socket.send({"type": "complete", "id": "1"})
+        await alive(socket)
+
+
+async def test_a_complete_is_silent_and_nothing_of_its_operation_follows(perch: Perch) -> None:
+    ann = await perch.person()
+    after = (await ann.home())["liveCursor"]
+    async with perch.socket() as socket, ann.live(after) as other:
+        await socket.init({"authorization": f"Bearer {ann.token}"})
+        await socket.send(subscribe("gone", query=HOME))
+        await socket.send({"type": "complete", "id": "gone"})
+        await alive(socket)
+        await ann.post("nobody hears this on that socket")
+        await other.added()
+        await alive(socket)
+
+
+async def test_an_error_ends_its_operation_without_a_complete_and_frees_its_id(perch: Perch) -> None:
+    async with perch.socket() as socket:
+        await socket.init()
+        for query in ("{", "{ nope }", "query A { __typename } query B { __typename }"):
+            await refused(socket, "1", query)
+        await refused(socket, "1", "{ __typename }", operationName="nope")
+        assert await ask(socket, "1", "{ __typename }") == ANSWER
+
+
+async def test_what_a_payload_leaves_open_may_be_null_or_empty(perch: Perch) -> None:
+    async with perch.socket() as socket:
+        await socket.init()
+        left_open: list[dict[str, Any]] = [{}, {"variables": None, "operationName": None, "extensions": None}]
+        for more in [*left_open, {"variables": {}}]:
+            await socket.send(subscribe(**QUERY, **more, extension="unknown keys are passed over"))
+            assert (await socket.receive())["payload"] == ANSWER
+            assert (await socket.receive())["type"] == "complete"
+
+
+async def test_a_message_may_come_in_fragments(perch: Perch) -> None:
+    async with perch.socket() as socket:
+        await socket.connection.send(['{"type":', ' "connection', '_init"}'])
+        assert await socket.receive() == {"type": "connection_ack"}
+        await alive(socket)
+
+
+async def test_operations_of_one_socket_do_not_wait_for_each_other(perch: Perch) -> None:
+    ann = await perch.person()
+    async with perch.socket() as socket:
+        await socket.init({"authorization": f"Bearer {ann.token}"})
+        for number in range(5):
+            await socket.send(subscribe(f"live {number}", query=HOME))
+        for number in range(20):
+            assert await ask(socket, f"query {number}", "{ __typename }") == ANSWER
+
+
+async def test_a_socket_that_is_cut_ends_its_generators(perch: Perch) -> None:
+    ann = await perch.person()
+    channel = keys.reader_channel(globalid.of_type(ann.id, "User"))
+    redis: Any = perch.redis
+    after = (await ann.home())["liveCursor"]
+    await ann.post("first")
+
+    async def listening() -> bool:
+        return bool((await redis.execute_command("PUBSUB", "SHARDNUMSUB", channel))[1])
+
+    async with ann.live(after) as live:
+        await live.added()
+        assert await listening()
+        live.socket.connection.transport.abort()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await listening():
+                await asyncio.sleep(0.01)
 
 
 # ---------------------------------------------------------------- expiry

@@ -10,6 +10,7 @@ from realtime import keys
 from schema import globalid
 from schema.limits import SUBSCRIPTIONS_PER_SOCKET
 from tests.perch import PATIENCE_SECONDS, Perch, Person, Socket
+from tests.security.talk import ask, refused, subscribe
 
 COUNT = "query ($id: ID!) { tweet(id: $id) { likeCount viewerHasLiked author { followerCount viewerIsFollowing } } }"
 LIVE = """subscription ($after: String) { homeTimelineEvents(after: $after) { __typename
@@ -30,25 +31,7 @@ async def socket(perch: Perch, ann: Person) -> AsyncIterator[Socket]:
 
 
 async def start(socket: Socket, id_: str, query: str, **variables: Any) -> None:
-    await socket.send({"type": "subscribe", "id": id_, "payload": {"query": query, "variables": variables}})
-
-
-async def ask(socket: Socket, id_: str, query: str, **variables: Any) -> Any:
-    """The payload of an operation that gives one answer."""
-    await start(socket, id_, query, **variables)
-    message = await socket.receive()
-    assert (message["type"], message["id"]) == ("next", id_), message
-    assert await socket.receive() == {"type": "complete", "id": id_}
-    return message["payload"]
-
-
-async def refused(socket: Socket, id_: str, query: str, **more: Any) -> list[str]:
-    """The codes of an operation that ends with an error before it gives anything."""
-    await socket.send({"type": "subscribe", "id": id_, "payload": {"query": query} | more})
-    message = await socket.receive()
-    assert (message["type"], message["id"]) == ("error", id_), message
-    assert all(isinstance(error["message"], str) for error in message["payload"])
-    return [error.get("extensions", {}).get("code") for error in message["payload"]]
+    await socket.send(subscribe(id_, query=query, variables=variables))
 
 
 async def test_queries_and_mutations_work_over_a_socket(ann: Person, socket: Socket) -> None:

@@ -1,0 +1,165 @@
+"""A cluster in a box: three mongods, a valkey, two servers, two workers, and what may happen to each of them."""
+
+import asyncio
+import os
+import signal
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from datastore.changes import Changes
+from datastore.devserver import Member, replica_set
+from datastore.mongo import PyMongoError
+from datastore.processes import Child
+from realtime.connect import RedisError
+from realtime.devserver import valkey_child
+from realtime.pipeline import settle
+from tests.faults.line import Line, line
+from tests.perch import Perch, Person
+from tests.processes import Cluster
+
+# A set that lost its primary elects another after so long.
+ELECTION_MS = 2000
+REPAIR_SECONDS = 60
+# Short, and the same in every process.
+WAITS = {
+    "LEASE_SECONDS": "1",
+    "SWEEP_SECONDS": "0.3",
+    "DRAIN_PAUSE_SECONDS": "0.05",
+    "BREAKER_OPEN_SECONDS": "0.5",
+    "ACCESS_TOKEN_SECONDS": "86400",
+    "PARTITIONS": "4",
+}
+PARTITIONS = int(WAITS["PARTITIONS"])
+SERVERS, WORKERS = ("server0", "server1"), ("worker0", "worker1")
+
+
+class Box:
+    """Everything is up after `repair`, whatever was done before."""
+
+    def __init__(self, cluster: Cluster, members: list[Member], valkey: Child, redis_line: Line) -> None:
+        self.members, self.valkey, self.redis_line = members, valkey, redis_line
+        self._clusters = [cluster]
+        self._processes: dict[str, Process] = {}
+        self.perches: list[Perch] = []
+        self._frozen: set[int] = set()
+
+    @property
+    def perch(self) -> Perch:
+        """The first server's front door, and clients of the stores."""
+        return self.perches[0]
+
+    def at(self, person: Person, server: int) -> Person:
+        """The same person, asking this server."""
+        return replace(person, perch=self.perches[server])
+
+    # What may happen
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL a process, and wait until it is gone."""
+        process = self._processes[name]
+        process.kill()
+        await process.wait()
+
+    async def stop(self, name: str) -> int:
+        """SIGTERM, and wait until it has drained; gives the exit code."""
+        process = self._processes[name]
+        process.terminate()
+        return await process.wait()
+
+    async def start(self, name: str) -> None:
+        """Start a process that is not running."""
+        command = "serve" if name in SERVERS else "work"
+        cluster = self._clusters[int(name[-1]) if name in SERVERS else 0]
+        # The second server reaches Redis over a line of its own.
+        settings = {"REDIS_URL": f"redis://127.0.0.1:{self.redis_line.port}/0"} if name == "server1" else {}
+        if name in WORKERS:
+            settings = {"WORK_PORT": str(cluster.port + 1000 + int(name[-1]))}
+        self._processes[name] = await cluster.start(command, **settings)
+
+    def freeze(self, child: Child) -> None:
+        """SIGSTOP: it holds its connections and answers nothing."""
+        assert child.pid
+        os.kill(child.pid, signal.SIGSTOP)
+        self._frozen.add(child.pid)
+
+    def freeze_process(self, name: str) -> None:
+        """SIGSTOP of a server or a worker."""
+        self._processes[name].send_signal(signal.SIGSTOP)
+        self._frozen.add(self._processes[name].pid)
+
+    def thaw(self) -> None:
+        """Whatever is frozen goes on."""
+        while self._frozen:
+            os.kill(self._frozen.pop(), signal.SIGCONT)
+
+    async def kill_child(self, child: Child) -> None:
+        """SIGKILL a mongod or the valkey."""
+        assert child.pid
+        os.kill(child.pid, signal.SIGKILL)
+        await child.ended()
+
+    async def primary(self) -> Member:
+        """The member that takes writes now."""
+        async with asyncio.timeout(REPAIR_SECONDS):
+            while True:
+                hello: Any = await self.perch.mongo.client.admin.command("hello")
+                if hello["isWritablePrimary"]:
+                    return next(member for member in self.members if member.host == hello["me"])
+
+    # And what makes it good
+
+    async def repair(self) -> None:
+        """Everything runs and all that was written has followed."""
+        self.redis_line.pass_on()
+        self.thaw()
+        for child in [self.valkey, *(member.child for member in self.members)]:
+            if child.pid is None:
+                await child.start()
+        for name in (*SERVERS, *WORKERS):
+            if name not in self._processes or self._processes[name].returncode is not None:
+                await self.start(name)
+        await eventually(self._is_whole, REPAIR_SECONDS)
+        await asyncio.wait_for(settle(Changes(self.perch.mongo), self.perch.redis, PARTITIONS), REPAIR_SECONDS)
+
+    async def _is_whole(self) -> bool:
+        status: Any = await self.perch.mongo.client.admin.command("replSetGetStatus")
+        healthy = all(member["stateStr"] in ("PRIMARY", "SECONDARY") for member in status["members"])
+        return healthy and all([await perch.is_ready() for perch in self.perches])
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    """Wait until it holds; what it raises means that it does not yet."""
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                if await holds():
+                    return
+            except (PyMongoError, RedisError, httpx.TransportError):
+                pass
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def box(folder: Path) -> AsyncIterator[Box]:
+    """A cluster that is up."""
+    async with AsyncExitStack() as stack:
+        mongo_url, members = await stack.enter_async_context(replica_set(folder / "mongo", election_ms=ELECTION_MS))
+        redis_url, valkey = await stack.enter_async_context(valkey_child(folder / "redis"))
+        redis_line = await stack.enter_async_context(line(int(redis_url.rpartition(":")[2].partition("/")[0])))
+        first = Cluster((mongo_url, redis_url), folder, **WAITS)
+        stack.push_async_callback(first.stop)
+        made = Box(first, members, valkey, redis_line)
+        made._clusters.append(first.beside())
+        for name in (*SERVERS, *WORKERS):
+            await made.start(name)
+        for cluster in made._clusters:
+            made.perches.append(await stack.enter_async_context(cluster.perch()))
+        stack.callback(made.thaw)
+        await made.repair()
+        yield made
