@@ -1,22 +1,21 @@
 """Delivery: homeTimelineEvents for all who subscribed in this process. Knows no socket: see Outlet."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Hashable
+from collections.abc import AsyncGenerator, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 import orjson
 from graphql import ExecutionResult, GraphQLError, Node, VariableNode, Visitor, visit
 
-from realtime.hub import Hub
+from datastore.records import HomeTimelineEvent
 from resolvers import guards
-from resolvers.audience import Audience
+from resolvers.audience import Scene
 from resolvers.context import Context, Services, Watch
+from resolvers.rounds import Late, Rounds, stop
 from schema.build import PerchSchema
-from schema.plans import Plan, payload
-from schema.rounds import Listener, Outlet, Rounds
-from schema.sockets import stop
+from schema.plans import Plan, Text, payload, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +28,64 @@ class Begun:
     after: str | None
 
 
+class Outlet(Protocol):
+    """Where the payloads of one subscription go."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether the client has read enough to be sent more."""
+
+    async def drained(self) -> None:
+        """Wait until it is writable."""
+
+    def write(self, cursor: str, payload: bytes) -> None:
+        """Send one event. Does not wait, and does nothing if the client has gone."""
+
+
+class Teller:
+    """Takes the events of one subscription, and tells them in its words. See resolvers.rounds.Taker."""
+
+    __slots__ = ("_begun", "_outlet", "drained")
+
+    def __init__(self, begun: Begun, outlet: Outlet) -> None:
+        self._begun, self._outlet = begun, outlet
+        self.drained = outlet.drained
+
+    @property
+    def writable(self) -> bool:
+        return self._outlet.writable
+
+    def give(self, event: HomeTimelineEvent, scene: Scene) -> "Text | asyncio.Task[Text] | None":
+        """Write the event, if that needs no wait; else its text."""
+        text = self._text(event, scene)
+        if not isinstance(text, Text) or not guards.note_event(self._begun.context, text.cost):
+            return text
+        self._write(event, text)
+        return None
+
+    async def give_slowly(self, late: Sequence[Late], scene: Scene) -> None:
+        """Write events that need waits, in order."""
+        # All are begun before any is waited for: what their fields read is read together.
+        texts = [begun or self._text(event, scene) for event, begun in late]
+        for (event, _), text in zip(late, texts, strict=True):
+            ready: Text = text if isinstance(text, Text) else await text
+            await guards.charge_event(self._begun.context, ready.cost)
+            await self._outlet.drained()
+            self._write(event, ready)
+
+    def _text(self, event: HomeTimelineEvent, scene: Scene) -> "Text | asyncio.Task[Text]":
+        return text_of(self._begun.plan, self._begun.context, event, scene)
+
+    def _write(self, event: HomeTimelineEvent, text: Text) -> None:
+        self._outlet.write(*text.at(event.token))
+
+
 class Deliveries:
     """All homeTimelineEvents subscriptions of a process."""
 
     def __init__(self, schema: PerchSchema, services: Services) -> None:
         self._schema = schema
-        self._hub: Hub = services.hub
-        self._rounds = Rounds(Audience(services))
+        self._rounds = Rounds(services)
         self._plans: WeakValueDictionary[Hashable, Plan] = WeakValueDictionary()
 
     def begin(self, watch: Watch, query: str, variables: dict[str, Any] | None) -> Begun:
@@ -54,17 +104,13 @@ class Deliveries:
     async def deliver(self, begun: Begun, outlet: Outlet) -> None:
         """Write each event as resolvers.live.home_timeline_events gives them, until cancelled. A bug or an outage
         becomes a last payload of errors, without a cursor."""
-        reader = self._hub.reader(begun.viewer_id)
         try:
-            await self._hub.enter(reader)
-            await reader.start(begun.after)
-            await self._rounds.serve(Listener(reader, begun.plan, begun.context, outlet))
+            await self._rounds.serve(begun.viewer_id, begun.after, Teller(begun, outlet))
         except Exception as error:
             failure = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
             outlet.write("", payload(self._schema, ExecutionResult(None, [failure])))
         finally:
             guards.settle_events(begun.context)
-            await self._hub.leave(reader)
 
     async def payloads(self, begun: Begun) -> AsyncGenerator[tuple[str, bytes], None]:
         """The same as (cursor, payload as JSON), for whoever can wait."""

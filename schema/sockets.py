@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from resolvers.context import Context, Services
+from resolvers.rounds import stop
 
 # How soon after its token's end, or after the limit of its silence, a socket closes at the latest.
 LOOK_SECONDS = 0.5
@@ -27,14 +28,6 @@ EXPIRED = Ending(4403, "The access token has expired")
 SESSION_ENDED = Ending(4403, "The session has ended")
 STALLED = Ending(1013, "Nothing was read for too long")
 DRAINED = Ending(1012, "This server stops: connect again")
-
-
-async def stop(task: asyncio.Task[Any]) -> None:
-    """Cancel until it has ended. Once is not enough: redis-py uses asyncio.wait_for, which on Python 3.11 loses a
-    cancellation that comes in the same tick as its answer."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.1)
 
 
 class Connection(Protocol):

@@ -12,11 +12,12 @@ from starlette.types import Receive, Scope, Send
 
 from datastore.errors import RequestError
 from resolvers.context import Context, Watch
+from resolvers.rounds import stop
 from schema import cursors, limits
 from schema.build import PerchSchema
 from schema.delivery import Deliveries
 from schema.plans import payload
-from schema.sockets import Ending, Sockets, stop
+from schema.sockets import Ending, Sockets
 
 MEDIA_TYPE = "text/event-stream"
 # Proxies drop a response that is silent for a minute.

@@ -5,13 +5,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
-from json import JSONDecodeError
 from typing import Any
 
-import orjson
 from graphql import GraphQLError
 from starlette.websockets import WebSocketDisconnect, WebSocketState
-from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import CompleteMessage
@@ -19,106 +16,17 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import Comple
 from datastore.errors import RequestError, unauthenticated
 from resolvers import guards
 from resolvers.context import Context, Watch
+from resolvers.rounds import stop
 from schema import limits
 from schema.delivery import Begun, Deliveries
 from schema.errors import render
-from schema.sockets import Ending, Sockets, stop
+from schema.frames import Outlet, TextFrames
+from schema.sockets import Ending, Sockets
 
 # Close codes of graphql-transport-ws. 4403 and not 4401 for a bad or expired token: clients retry it with a new one.
 FORBIDDEN = 4403
 # Not retried by clients.
 TOO_MANY = 4429
-# What a close frame has room for.
-REASON_BYTES = 123
-
-
-class TextFrames(ASGIWebSocketAdapter):
-    """Frames as the protocol wants them: text, JSON."""
-
-    @property
-    def _protocol(self) -> Any:
-        """The server's end of the connection, past ASGI (app.Socket)."""
-        return self.ws.scope["extensions"]["perch.socket"]
-
-    @property
-    def writable(self) -> bool:
-        """Whether the client has read enough of what it was sent."""
-        writable: bool = self._protocol.writable.is_set()
-        return writable
-
-    async def drained(self) -> None:
-        """Wait until it has, or is gone."""
-        await self._protocol.writable.wait()
-
-    def push(self, *parts: bytes) -> None:
-        """One text message, at once. Nothing if the connection closes."""
-        if self.ws.application_state is not WebSocketState.DISCONNECTED:
-            self._protocol.push(frame(*parts))
-
-    def abort(self) -> None:
-        """Drop the connection."""
-        self._protocol.transport.abort()
-
-    async def receive(self) -> object:
-        """The next message. Raises what Strawberry's iter_json does, but keeps nothing of a message while it waits for
-        the next one."""
-        if self.ws.application_state is WebSocketState.DISCONNECTED:
-            raise WebSocketDisconnected
-        found = await self.ws.receive()
-        if found["type"] == "websocket.disconnect":
-            raise WebSocketDisconnected
-        if found.get("text") is None:
-            raise NonTextMessageReceived
-        try:
-            return self.view.decode_json(found["text"])
-        except JSONDecodeError as error:
-            raise NonJsonMessageReceived from error
-
-    async def send_json(self, message: Any) -> None:
-        """A message. Waits while the client does not read."""
-        if self.ws.application_state is WebSocketState.DISCONNECTED:
-            raise WebSocketDisconnected
-        try:
-            await self.ws.send({"type": "websocket.send", "text": orjson.dumps(message).decode()})
-        except WebSocketDisconnect as gone:
-            raise WebSocketDisconnected from gone
-
-
-def frame(*parts: bytes) -> bytes:
-    """A whole text frame (RFC 6455), as servers send them: not masked."""
-    length = sum(map(len, parts))
-    if length < 126:
-        head = bytes((0x81, length))
-    elif length < 1 << 16:
-        head = b"\x81\x7e" + length.to_bytes(2, "big")
-    else:
-        head = b"\x81\x7f" + length.to_bytes(8, "big")
-    return b"".join((head, *parts))
-
-
-class Outlet:
-    """Where the events of one operation go: `next` messages, straight to the transport."""
-
-    __slots__ = ("_frames", "_handler", "_head", "_operation")
-
-    def __init__(self, handler: "SocketHandler", operation: Operation[Context, None]) -> None:
-        self._handler, self._frames, self._operation = handler, handler._frames, operation
-        self._head = b'{"id":%b,"type":"next","payload":' % orjson.dumps(operation.id)
-
-    @property
-    def writable(self) -> bool:
-        return self._frames.writable
-
-    async def drained(self) -> None:
-        await self._handler.waited(self._frames.drained)
-
-    def write(self, _: str, payload: bytes) -> None:
-        if not self._operation.completed:
-            self._frames.push(self._head, payload, b"}")
-
-    async def close(self, code: int, reason: str) -> None:
-        """NOTE: a reason may quote what the client sent; a longer one than fits would end the socket with 1006."""
-        await super().close(code, reason.encode()[:REASON_BYTES].decode(errors="ignore"))
 
 
 class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
@@ -161,6 +69,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             self._sending_since = None
             if not self._ending:
                 self._sockets.waiting.discard(self)
+
+    async def _drained(self) -> None:
+        await self.waited(self._frames.drained)
 
     async def send_message(self, message: Any) -> None:
         if self._frames.writable:
@@ -298,7 +209,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             if begun := await self._run(operation):
                 # The plan has them, once for all who ask the same.
                 operation.query, operation.variables = "", None
-                await self._deliveries.deliver(begun, Outlet(self, operation))
+                await self._deliveries.deliver(begun, Outlet(self._frames, operation, self._drained))
             await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
         except WebSocketDisconnected:
             pass

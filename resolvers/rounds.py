@@ -1,19 +1,16 @@
-"""Rounds: hands the readers of this process what came for them, all at once, without a task for each. Knows texts and
-outlets, no stream and no store.
+"""Rounds: hands the readers of this process what came for them, all at once, without a task for each. Knows no text, no
+socket and no store.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from datastore.records import HomeTimelineEvent
 from realtime.reader import Numbered, Reader
-from resolvers import guards
 from resolvers.audience import Audience, Scene
-from resolvers.context import Context
-from schema.plans import Plan, Text, text_of
-from schema.sockets import stop
+from resolvers.context import Services
 
 # (reader, event) pairs of one round: each is some three keys of an $in.
 ROUND_LIMIT = 1000
@@ -23,13 +20,12 @@ EVENTS_AT_ONCE = 16
 # them share their queries.
 GATHER_SECONDS = 0.02
 
+# An event that could not be given at once, and what `give` said of it, if it was asked.
+Late = tuple[HomeTimelineEvent, Any]
 
-# An event that could not be written at once, and its text if there is one, or will be.
-Late = tuple[HomeTimelineEvent, "Text | asyncio.Task[Text] | None"]
 
-
-class Outlet(Protocol):
-    """Where one subscription's events go."""
+class Taker(Protocol):
+    """Who takes the events of one subscription."""
 
     @property
     def writable(self) -> bool:
@@ -38,18 +34,21 @@ class Outlet(Protocol):
     async def drained(self) -> None:
         """Wait until it is writable."""
 
-    def write(self, cursor: str, payload: bytes) -> None:
-        """Send one event. Does not wait, and does nothing if the client has gone."""
+    def give(self, event: HomeTimelineEvent, scene: Scene) -> Any:
+        """Take an event, if that needs no wait: then None. Else whatever `give_slowly` needs."""
+
+    async def give_slowly(self, late: Sequence[Late], scene: Scene) -> None:
+        """Take these events, in order, with all the waits they need."""
 
 
 class Listener:
-    """One subscription: a reader that was started, the document it wants the events in, and where they go. While it is
-    busy, with a wait of its own, rounds pass it over."""
+    """One subscription: a reader that was started, and who takes its events. While it is busy, with a wait of its own,
+    rounds pass it over."""
 
-    __slots__ = ("busy", "context", "ended", "outlet", "plan", "reader")
+    __slots__ = ("busy", "ended", "reader", "taker")
 
-    def __init__(self, reader: Reader, plan: Plan, context: Context, outlet: Outlet) -> None:
-        self.reader, self.plan, self.context, self.outlet = reader, plan, context, outlet
+    def __init__(self, reader: Reader, taker: Taker) -> None:
+        self.reader, self.taker = reader, taker
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.busy: asyncio.Task[None] | None = None
 
@@ -58,39 +57,29 @@ class Listener:
         if not self.ended.done():
             self.ended.set_exception(error)
 
-    def give(self, event: HomeTimelineEvent, scene: Scene) -> "Text | asyncio.Task[Text] | None":
-        """Write the event, if that needs no wait; else its text, for `give_slowly`."""
-        text = text_of(self.plan, self.context, event, scene)
-        if not isinstance(text, Text) or not guards.note_event(self.context, text.cost):
-            return text
-        self._write(event, text)
-        return None
-
-    async def give_slowly(self, late: Sequence[Late], scene: Scene) -> None:
-        """Write events that need waits, in order."""
-        # All are begun before any is waited for: what their fields read is read together.
-        texts = [begun or text_of(self.plan, self.context, event, scene) for event, begun in late]
-        for (event, _), text in zip(late, texts, strict=True):
-            ready = text if isinstance(text, Text) else await text
-            await guards.charge_event(self.context, ready.cost)
-            await self.outlet.drained()
-            self._write(event, ready)
-
-    def _write(self, event: HomeTimelineEvent, text: Text) -> None:
-        self.outlet.write(*text.at(event.token))
-
 
 class Rounds:
     """The readers of this process who have something to do. Each round asks for all of them together who may see what,
-    and writes it: the busier, the larger the rounds and the cheaper a reader."""
+    and hands it out: the busier, the larger the rounds and the cheaper a reader."""
 
-    def __init__(self, audience: Audience) -> None:
-        self._audience = audience
+    def __init__(self, services: Services) -> None:
+        self._hub = services.hub
+        self._audience = Audience(services)
         self._ready: dict[Listener, None] = {}
         self._working: asyncio.Task[None] | None = None
 
-    async def serve(self, listener: Listener) -> None:
-        """Write all that comes for a listener, in order, until cancelled; raises what kept it from going on."""
+    async def serve(self, viewer_id: int, after: str | None, taker: Taker) -> None:
+        """Give all that comes in a viewer's timeline behind `after`, in order, until cancelled. Raises what kept it
+        from going on."""
+        reader = self._hub.reader(viewer_id)
+        try:
+            await self._hub.enter(reader)
+            await reader.start(after)
+            await self._until_ended(Listener(reader, taker))
+        finally:
+            await self._hub.leave(reader)
+
+    async def _until_ended(self, listener: Listener) -> None:
         listener.reader.wake.call = lambda: self._wake(listener)
         self._wake(listener)
         try:
@@ -122,8 +111,8 @@ class Rounds:
             del self._ready[listener]
             if listener.busy:
                 continue  # whatever it is, it ends by waking
-            if not listener.outlet.writable:
-                self._busy(listener, listener.outlet.drained)
+            if not listener.taker.writable:
+                self._busy(listener, listener.taker.drained)
                 continue
             before = len(taken)
             while len(taken) - before < EVENTS_AT_ONCE and (numbered := listener.reader.take()):
@@ -143,19 +132,19 @@ class Rounds:
             for listener, _ in taken:
                 listener.fail(error)
             return
-        slow: dict[Listener, list[Late]] = {}
+        late: dict[Listener, list[Late]] = {}
         for (listener, _), event in zip(taken, events, strict=True):
             if event is None or listener.ended.done():
                 continue
             try:
-                if listener in slow or not listener.outlet.writable:
-                    slow.setdefault(listener, []).append((event, None))
-                elif begun := listener.give(event, scene):
-                    slow[listener] = [(event, begun)]
+                if listener in late or not listener.taker.writable:
+                    late.setdefault(listener, []).append((event, None))
+                elif begun := listener.taker.give(event, scene):
+                    late[listener] = [(event, begun)]
             except Exception as error:
                 listener.fail(error)
-        for listener, late in slow.items():
-            self._busy(listener, partial(listener.give_slowly, late, scene))
+        for listener, its in late.items():
+            self._busy(listener, partial(listener.taker.give_slowly, its, scene))
 
     def _busy(self, listener: Listener, wait: Callable[[], Awaitable[None]]) -> None:
         async def waiting() -> None:
@@ -173,3 +162,11 @@ class Rounds:
 
 def _nobody() -> None:
     pass
+
+
+async def stop(task: asyncio.Task[Any]) -> None:
+    """Cancel until it has ended. Once is not enough: redis-py uses asyncio.wait_for, which on Python 3.11 loses a
+    cancellation that comes in the same tick as its answer."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)
