@@ -12,13 +12,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 import uvloop
 from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
@@ -43,7 +42,7 @@ from schema import health, transport
 from schema.build import build as build_schema
 from schema.documents import BadDocumentError, Documents
 from schema.documents import add as add_documents
-from schema.edge import Edge
+from schema.slim import Gate, Inbox
 from schema.sockets import Patience, Sockets
 
 DEMO_TWEET_SECONDS = 20.0
@@ -155,9 +154,8 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
         ide = GRAPHIQL if development else None
         documents = Documents.of(settings.trusted_documents, settings.documents)
         schema = build_schema(settings.cost_limit, development, documents)
-        endpoint = transport.routes(schema, services, ide, list(settings.allowed_origins), sockets)
-        edge = Middleware(Edge, trusted_proxies=settings.trusted_proxies)
-        asgi = Starlette(routes=[*endpoint, *probes], middleware=[edge])
+        front = transport.Front(ide, list(settings.allowed_origins), settings.trusted_proxies)
+        asgi = transport.application(schema, services, sockets, front, probes)
         asgi.state.sockets = sockets
         yield asgi
 
@@ -254,12 +252,30 @@ class Http(HttpToolsProtocol):
 
 
 class Socket(WebSocketsSansIOProtocol):
-    """uvicorn's websocket, likewise."""
+    """uvicorn's websocket, which can also be dropped, and be sent whole frames without a coroutine for each. Open, it
+    keeps little: no deques and not the request."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        inbox, writable = Inbox(), Gate()
+        writable.set()
+        self.queue, self.writable = cast(Any, inbox), cast(Any, writable)
+
+    def start_keepalive(self) -> None:
+        super().start_keepalive()
+        # It has been answered.
+        del self.request, self.response
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if self.handshake_initiated and not self.close_sent:
-            self.scope["extensions"]["perch.abort"] = {"abort": self.transport.abort}
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions["perch.socket"] = self
+
+    def push(self, frame: bytes) -> None:
+        """Send a frame behind all that was sent, if the connection is open. For those who saw that it is `writable`."""
+        if not self.close_sent and not self.disconnected:
+            self.transport.write(frame)
 
 
 def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:
