@@ -13,6 +13,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 GRAPHIQL := web/graphiql
 NODE_CLIENTS := tests/node
+PEERS := tests/bench/peers
 # Two test processes a core: each waits for its servers half of the time.
 PYTEST_FLAGS ?= -n $(shell echo $$((2 * $$(nproc)))) --dist worksteal
 
@@ -27,6 +28,7 @@ run: env-run ## everything on this machine, until Ctrl-C
 test: env-dev ## all tests, on real servers (but those of the model: make test-model)
 	@$(MAKE) graphiql || echo "perch: GraphiQL could not be built (see above); its tests will say so"
 	@$(MAKE) $(NODE_CLIENTS)/node_modules/.installed || echo "perch: no clients for Node (see above); their tests will say so"
+	@$(MAKE) $(PEERS)/node_modules/.installed || echo "perch: no Node servers to compare with (see above); their tests will say so"
 	@$(with_node); exec $(PY) -m pytest $(PYTEST_FLAGS) --ignore=tests/model
 
 test-model: env-dev ## 500 random schedules of timelines and live delivery, and each rule taken out
@@ -40,8 +42,11 @@ lint: env-dev ## static checks: ruff, mypy
 model: env-dev ## SCHEDULES=20000 random schedules of timelines and live delivery, from seed FROM
 	@exec $(PY) -m tests.model --schedules "$${SCHEDULES:-20000}" $${FROM:+--seed "$$FROM"}
 
-bench: env-dev ## fan-out on a follow graph (FOLLOWS=file.csv.gz for your own), and pages from cached copies
-	@$(PY) -m tests.bench.fanout $${FOLLOWS:+--follows "$$FOLLOWS"}
+bench: env-dev ## requests beside Node servers, fan-out, growth, cached copies; makes docs/figures.md again
+	@$(MAKE) $(PEERS)/node_modules/.installed
+	@$(with_node); $(PY) -m tests.bench.reads --write
+	@$(PY) -m tests.bench.fanout --write
+	@$(PY) -m tests.bench.growth --write
 	@exec $(PY) -m tests.bench.caches
 
 bench-live: env-dev ## live delivery over websockets, beside a Node server (LIVE_FLAGS="--sockets 1000 --storm 1000")
@@ -112,7 +117,7 @@ lock: ## the locks again from pyproject.toml (LOCK_FLAGS=--upgrade for newer ver
 uv_flags = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
 
 clean: ## remove all that was installed or built; DATA_DIR stays
-	rm -rf $(VENV) $(GRAPHIQL)/node_modules $(GRAPHIQL)/dist tests/node/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(GRAPHIQL)/node_modules $(GRAPHIQL)/dist $(NODE_CLIENTS)/node_modules $(PEERS)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------- Node: for GraphiQL and for benches, never to serve
@@ -124,9 +129,9 @@ if ! node_is_new || ! command -v npm >/dev/null; then $(call install,node); expo
 endef
 npm_flags = --loglevel=error --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=2000
 
-$(NODE_CLIENTS)/node_modules/.installed: $(NODE_CLIENTS)/package-lock.json
-	@echo "perch: installing clients for Node (once)"
-	@$(with_node); cd $(NODE_CLIENTS) && npm ci $(npm_flags) >/dev/null && touch node_modules/.installed
+%/node_modules/.installed: %/package-lock.json
+	@echo "perch: installing the packages of $* (once)"
+	@$(with_node); cd $* && npm ci $(npm_flags) >/dev/null && touch node_modules/.installed
 
 graphiql: $(if $(wildcard $(GRAPHIQL)/package-lock.json),$(GRAPHIQL)/dist/.built) ## the explorer's assets, from its npm lock
 	@:

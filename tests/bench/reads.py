@@ -26,7 +26,8 @@ from tests.processes import ROOT
 
 KEPT = ROOT / ".data" / "bench"
 CONNECTIONS = (1, 32)
-WARM_SECONDS = 1.0
+# A just-in-time compiler wants to see its code for a while.
+WARM_SECONDS = 3.0
 # By workload, server and connections.
 Figures = dict[tuple[str, str, int], Sample]
 
@@ -45,18 +46,23 @@ async def main(names: Sequence[str], chosen: Sequence[str], rounds: int, seconds
     return figures
 
 
-async def bench(field: Field, name: str, rounds: int, seconds: float) -> Figures:
+def taking_part(workload: str) -> set[str]:
+    """The servers that know it."""
+    return {*peers.EVERY, *(["rooms"] if workload == "homeTimeline" else [])}
+
+
+async def bench(field: Field, name: str, rounds: int, seconds: float, warm: float = WARM_SECONDS) -> Figures:
     """One workload, by all servers that know it."""
     workload, samples = WORKLOADS[name], dict[tuple[str, str, int], list[Sample]]()
-    taking_part = [one for one in field.servers if one.name != "rooms" or name == "homeTimeline"]
-    await peers.compare(taking_part, workload, field.world)
+    servers = [one for one in field.servers if one.name in taking_part(name)]
+    await peers.compare(servers, workload, field.world)
     seeds = itertools.count()
-    for server in taking_part:
-        await _turn(field, server, workload, next(seeds), 8, WARM_SECONDS)
+    for server in servers:
+        await _turn(field, server, workload, next(seeds), 8, warm)
     for _ in range(rounds):
         for connections in CONNECTIONS:
             seed = next(seeds)
-            for server in taking_part:
+            for server in servers:
                 # Reads are the same for all; what is written twice would cost the second one less.
                 seed = next(seeds) if workload.writes else seed
                 sample = await _turn(field, server, workload, seed, connections, seconds)
