@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ import uvicorn
 import uvloop
 from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
@@ -31,12 +32,16 @@ from datastore.settings import Settings, complaints, settings_table
 from realtime import devserver as redis_devserver
 from realtime import telemetry
 from realtime.connect import Client, for_requests, for_workers
+from realtime.dead_letters import DeadLetters
 from realtime.pipeline import Pipeline, open_rooms
 from realtime.timelines import Bounds
 from resolvers import accounts
 from resolvers.context import Context, Options, Services, open_services
 from schema import health, transport
 from schema.build import build as build_schema
+from schema.documents import BadDocumentError, Documents
+from schema.documents import add as add_documents
+from schema.edge import Edge
 from schema.sockets import Patience, Sockets
 
 DEMO_TWEET_SECONDS = 20.0
@@ -54,7 +59,9 @@ COMMANDS = {
     "dev": "run everything here, servers included: what `make run` runs",
     "import": "load users, follows and tweets from files",
     "reconcile": "compare counters, timelines and lists with their truth, and repair them",
+    "dead-letters": "list, retry or drop the events that workers set aside",
     "token": "print an access token (not in production)",
+    "documents": "trust the documents of files, by their SHA-256",
     "settings": "print every setting with its value, default and description",
     "sdl": "print the GraphQL schema",
 }
@@ -104,7 +111,7 @@ class Clients:
 async def clients(settings: Settings) -> AsyncIterator[Clients]:
     """Connections for both URLs, closed at the end."""
     opened = Clients(
-        Mongo(settings.mongo_url, settings.mongo_database),
+        Mongo(settings.mongo_url, settings.mongo_database, driver=settings.mongo_driver),
         for_requests(settings.redis_url, settings.redis_timeout_ms, settings.breaker_open_seconds),
         for_workers(settings.redis_url),
     )
@@ -113,7 +120,7 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
     finally:
         await opened.redis.aclose()
         await opened.live.aclose()
-        opened.mongo.close()
+        await opened.mongo.close()
 
 
 @asynccontextmanager
@@ -142,9 +149,11 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
         probes = health.routes({"mongo": opened.mongo.ping}, derived, settings.metrics, lambda: sockets.draining)
         development = settings.profile == "development"
         ide = GRAPHIQL if development else None
-        schema = build_schema(settings.cost_limit, introspection=development)
+        documents = Documents.of(settings.trusted_documents, settings.documents)
+        schema = build_schema(settings.cost_limit, development, documents)
         endpoint = transport.routes(schema, services, ide, list(settings.allowed_origins), sockets)
-        asgi = Starlette(routes=[*endpoint, *probes])
+        edge = Middleware(Edge, trusted_proxies=settings.trusted_proxies)
+        asgi = Starlette(routes=[*endpoint, *probes], middleware=[edge])
         asgi.state.sockets = sockets
         yield asgi
 
@@ -241,17 +250,25 @@ def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:
         ws_per_message_deflate=False,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # schema/edge.py reads them, as far as TRUSTED_PROXIES says
         log_level=settings.log_level.lower(),
         timeout_keep_alive=75,
+        # Else a connection that a request let read on keeps that request's deadline for those that follow.
+        reset_contextvars=True,
         timeout_graceful_shutdown=10,
     )
 
 
 async def work(settings: Settings) -> None:
-    """Relay and worker, until SIGTERM: this coroutine is cancelled."""
-    async with working(settings):
+    """Relay and worker, until SIGTERM: this coroutine is cancelled. With WORK_PORT they tell how they are."""
+    async with working(settings) as pipeline:
         spare_the_collector()
-        await asyncio.Event().wait()
+        if not settings.work_port:
+            await asyncio.Event().wait()
+        probes = health.routes(pipeline.probes(), {}, settings.metrics, lambda: False, pipeline.backlog)
+        config = uvicorn_config(settings.model_copy(update={"port": settings.work_port}), Starlette(routes=probes))
+        # NOTE: not serve(), which would take the signals that cancel this.
+        await uvicorn.Server(config)._serve()
 
 
 async def import_(settings: Settings, args: argparse.Namespace) -> None:
@@ -316,6 +333,18 @@ async def reconcile(settings: Settings, check: bool) -> None:
         raise DevServerError(f"{report.left:,} differences are left")
 
 
+async def dead_letters(settings: Settings, action: str, ids: Sequence[str]) -> None:
+    """Lists, puts back or drops the events with these ids, or all that workers set aside."""
+    async with clients(settings) as opened:
+        letters = DeadLetters(opened.redis)
+        if action == "list":
+            async for one in letters.each(ids):
+                print(f"{one.id}  {one.at:%Y-%m-%d %H:%M:%S}  {one.stream}  {one.event}  {one.why}")
+            return
+        count = await (letters.retry(ids) if action == "retry" else letters.drop(ids))
+        say(f"{count:,} events {'put back' if action == 'retry' else 'dropped'}")
+
+
 async def token(settings: Settings, name: str) -> None:
     """Prints an access token for a user; never in production."""
     if settings.profile == "production":
@@ -331,6 +360,12 @@ async def token(settings: Settings, name: str) -> None:
 def sdl() -> str:
     """The schema as SDL."""
     return build_schema().as_str()
+
+
+def trust(settings: Settings, files: Sequence[Path]) -> None:
+    """Adds the documents of files to the manifest, and prints the hash of each."""
+    for name, file in add_documents(build_schema()._schema, settings.documents, files).items():
+        print(f"{name}  {file}")
 
 
 async def seed(settings: Settings) -> None:
@@ -424,10 +459,15 @@ def parser() -> argparse.ArgumentParser:
     commands.choices["dev"].add_argument(
         "--under-make", action="store_true", help="stop when make, the parent, stops or dies"
     )
+    documents = commands.choices["documents"]
+    documents.add_argument("verb", choices=("add",), help="what to do")
+    documents.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".graphql, or a manifest (.json)")
     commands.choices["token"].add_argument("name", help="username")
     commands.choices["reconcile"].add_argument(
         "--check", action="store_true", help="repair nothing; exit code 1 if anything has drifted"
     )
+    commands.choices["dead-letters"].add_argument("action", choices=("list", "retry", "drop"))
+    commands.choices["dead-letters"].add_argument("ids", nargs="*", help="as `list` shows them; none: all of them")
     for kind in ("users", "follows", "tweets"):
         commands.choices["import"].add_argument(
             f"--{kind}", type=Path, metavar="FILE", help="CSV or JSON Lines, or .gz"
@@ -445,6 +485,7 @@ def command_of(args: argparse.Namespace, settings: Settings) -> Coroutine[Any, A
         "work": work,
         "import": lambda found: import_(found, args),
         "reconcile": lambda found: reconcile(found, args.check),
+        "dead-letters": lambda found: dead_letters(found, args.action, args.ids),
         "token": lambda found: token(found, args.name),
     }
     return with_servers(settings, f"python -m app {args.command}", commands[args.command])
@@ -486,11 +527,14 @@ def main() -> int:
     if args.command in ("settings", "sdl"):
         print(settings_table(settings) if args.command == "settings" else sdl())
         return 0
-    telemetry.configure_logs(settings.log_level)
     try:
+        if args.command == "documents":
+            trust(settings, args.files)
+            return 0
+        telemetry.configure_logs(settings.log_level)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             done = runner.run(until_stopped(command_of(args, with_secret(settings))))
-    except DevServerError as error:
+    except (DevServerError, BadDocumentError) as error:
         print(f"perch: {error}", file=sys.stderr)
         return 1
     return 0 if done or args.command in ("dev", "serve", "work") else 130

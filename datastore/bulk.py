@@ -10,15 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from datastore import ids, popularity
-from datastore.mongo import BulkWriteError, Doc, DuplicateKeyError, Mongo, UpdateOne
+from datastore.mongo import BulkWriteError, Collection, Doc, DuplicateKeyError, Mongo, Session, UpdateOne
 
 T = TypeVar("T")
-# The driver's session and collection: they are only handed on here.
-Session: TypeAlias = Any
-Collection: TypeAlias = Any
 
 # A duplicate key in a transaction is somebody else's write of this moment: the next try sees it and passes over it.
 DUPLICATE_TRIES = 5
@@ -44,7 +41,7 @@ async def atomically(mongo: Mongo, work: Callable[[Session], Coroutine[Any, Any,
     while True:
         tries += 1
         try:
-            async with await mongo.client.start_session() as session:
+            async with mongo.session() as session:
                 done: T = await session.with_transaction(again, write_concern=mongo.db.write_concern)
                 return done
         except (BulkWriteError, DuplicateKeyError) as error:

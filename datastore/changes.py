@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from datastore import ids, popularity
-from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure
+from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure, aggregated, watching
 from datastore.records import Hiding
 
 # What a resume token that fell off the oplog gives: ChangeStreamHistoryLost, ChangeStreamFatalError.
@@ -68,10 +68,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An event and the token that resumes right behind it."""
+    """An event and the token that resumes right behind it; None where none does."""
 
     event: Event
-    token: Token
+    token: Token | None
 
 
 class HistoryLostError(Exception):
@@ -171,12 +171,12 @@ class Changes:
     """The stream of what happened, for one reader at a time."""
 
     def __init__(self, mongo: Mongo) -> None:
-        self._mongo = mongo
+        self.mongo = mongo
         self._system = mongo.system
 
     async def prepare(self) -> None:
         """Fix where the first stream begins, before the first write is accepted; idempotent."""
-        start = await self._mongo.cluster_time()
+        start = await self.mongo.cluster_time()
         for doc in (
             {"_id": "relay", "fence": 0, "start": start, "token": None, "until": None, "holder": None},
             {"_id": "heartbeat", "beat": 0},
@@ -193,7 +193,7 @@ class Changes:
         until = {"$add": ["$$NOW", int(seconds * 1000)]}
         doc = await self._system.find_one_and_update(
             {"_id": "relay", "$expr": free},
-            [{"$set": {"fence": fence, "until": until}}, {"$set": {"holder": holder}}],
+            [{"$set": {"fence": fence, "until": until, "renewed": "$$NOW"}}, {"$set": {"holder": holder}}],
             return_document=True,
         )
         return Lease(doc["fence"], doc["token"], doc["start"]) if doc else None
@@ -202,15 +202,23 @@ class Changes:
         """Give the lease up early, so that a successor need not wait."""
         await self._system.update_one({"_id": "relay", "holder": holder}, {"$set": {"until": None, "holder": None}})
 
+    async def leaderless_seconds(self) -> float:
+        """How long ago a relay last took or renewed the lease, by the server's clock; infinite if none ever did."""
+        age = {"$divide": [{"$subtract": ["$$NOW", "$renewed"]}, 1000]}
+        found = await aggregated(self._system, [{"$match": {"_id": "relay"}}, {"$project": {"age": age}}])
+        seconds = found[0].get("age") if found else None
+        return float("inf") if seconds is None else float(seconds)
+
     async def store(self, token: Token, fence: int) -> bool:
-        """Remember the watermark: everything up to it has been handled. False if a newer holder took over."""
-        result = await self._system.update_one({"_id": "relay", "fence": fence}, {"$set": {"token": token}})
+        """Remember the watermark: everything up to it has been handled. `{"start": time}` begins a stream at that time
+        of the cluster. False if a newer holder took over."""
+        watermark = {"token": None, **token} if "start" in token else {"token": token}
+        result = await self._system.update_one({"_id": "relay", "fence": fence}, {"$set": watermark})
         return bool(result.matched_count)
 
-    async def restart_from_now(self, fence: int) -> None:
-        """Forget the watermark and begin at the present: only after the derived state was dropped."""
-        start = await self._mongo.cluster_time()
-        await self._system.update_one({"_id": "relay", "fence": fence}, {"$set": {"token": None, "start": start}})
+    async def present(self) -> Token:
+        """The watermark of this moment: a stream from it tells of everything written later."""
+        return {"start": await self.mongo.cluster_time()}
 
     async def beat(self) -> int:
         """Write a heartbeat: an event that passes through the whole pipeline behind everything written before it.
@@ -227,9 +235,9 @@ class Changes:
     async def watch(self, lease: Lease) -> AsyncIterator["ChangeReader"]:
         """The stream behind the lease's watermark, or from its start. Raises HistoryLostError."""
         options: Doc = {"resume_after": lease.token} if lease.token else {"start_at_operation_time": lease.start}
-        stream = self._mongo.db.watch(_PIPELINE, max_await_time_ms=AWAIT_MS, batch_size=1000, **options)
+        opening = watching(self.mongo.db, _PIPELINE, max_await_time_ms=AWAIT_MS, batch_size=1000, **options)
         try:
-            async with stream:
+            async with opening as stream:
                 yield ChangeReader(stream)
         except OperationFailure as error:
             if error.code in HISTORY_LOST:

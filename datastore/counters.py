@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from datastore import popularity
-from datastore.bulk import Session, atomically
+from datastore.bulk import atomically
 from datastore.drift import Drift, Judged, Kind, Look, Position, Repairing
-from datastore.mongo import Doc, Mongo, Timestamp, UpdateOne
+from datastore.mongo import Doc, Mongo, Session, Timestamp, UpdateOne
 from datastore.quiet import UNKNOWN, Quiet, Touch
 from datastore.recounts import Recounts, Replies, engagement
 from datastore.tweets import COUNTED

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from datastore import bulk, demo_texts, demo_topics, ids, popularity, rules, tweets, users
-from datastore.bulk import Session
-from datastore.mongo import Doc, Mongo
+from datastore.mongo import Doc, Mongo, Session
 from datastore.records import Tweet
 
 PEOPLE = 200

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from datastore import bulk, entities, import_rows, rules, tweets, users
-from datastore.bulk import Session, Wish
+from datastore.bulk import Wish
 from datastore.import_files import shown
 from datastore.import_lines import RowError
 from datastore.import_rows import FollowRow, TweetRow, UserRow
-from datastore.mongo import Doc, Mongo
+from datastore.mongo import Doc, Mongo, Session
 from datastore.records import Tweet
 
 Row = TypeVar("Row", UserRow, TweetRow)

@@ -1,15 +1,25 @@
 """MongoDB: the client, the collections and their indexes. The only module that imports the driver."""
 
+import inspect
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from copy import copy
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import pymongo
 from bson import Timestamp
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import ASCENDING, DESCENDING, InsertOne, ReadPreference, UpdateOne, WriteConcern
+from pymongo import (
+    ASCENDING,
+    DESCENDING,
+    AsyncMongoClient,
+    IndexModel,
+    InsertOne,
+    ReadPreference,
+    UpdateOne,
+    WriteConcern,
+)
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from datastore import popularity
@@ -21,6 +31,7 @@ __all__ = [
     "TWEETS_BY_AUTHOR_AND_KIND",
     "AutoReconnect",
     "BulkWriteError",
+    "Collection",
     "Doc",
     "DuplicateKeyError",
     "InsertOne",
@@ -28,14 +39,20 @@ __all__ = [
     "Mongo",
     "OperationFailure",
     "PyMongoError",
+    "Session",
     "Timestamp",
     "UpdateOne",
+    "aggregated",
     "duplicate_field",
     "is_outage",
+    "watching",
     "within",
 ]
 
 Doc = dict[str, Any]
+# A collection, a database or a session of either driver. Their calls are the same but for those made here.
+Collection: TypeAlias = Any
+Session: TypeAlias = Any
 # The fields of an index, in order.
 Keys = list[tuple[str, int]]
 
@@ -123,6 +140,10 @@ INDEXES: Mapping[str, Sequence[tuple[Keys, Doc]]] = {
 }
 
 
+# Motor, and what succeeds it: the same commands, from a thread of a pool or on the event loop itself.
+DRIVERS: Mapping[str, Any] = {"motor": AsyncIOMotorClient, "pymongo": AsyncMongoClient}
+
+
 class Mongo:
     """One client and one database. Open and close it in app.py only.
 
@@ -130,17 +151,8 @@ class Mongo:
     their own writes.
     """
 
-    def __init__(self, url: str, database: str, deadline_ms: int = 10_000) -> None:
-        self.client: AsyncIOMotorClient[Doc] = AsyncIOMotorClient(
-            url,
-            retryWrites=True,
-            retryReads=True,
-            tz_aware=True,
-            serverSelectionTimeoutMS=deadline_ms,
-            connectTimeoutMS=2_000,
-            socketTimeoutMS=deadline_ms,
-            maxPoolSize=100,
-        )
+    def __init__(self, url: str, database: str, deadline_ms: int = 10_000, driver: str = "motor") -> None:
+        self.client = _client(driver, url, deadline_ms)
         self._primary_seen = time.monotonic()
         self._open(database, ReadPreference.PRIMARY)
 
@@ -152,7 +164,8 @@ class Mongo:
 
     def without_primary_seconds(self) -> float:
         """How long nobody has been found who takes writes, as far as this client was asked; 0 while there is one."""
-        if self.client.delegate.topology_description.has_writable_server():
+        topology: Any = self.client.topology_description
+        if topology.has_writable_server():
             self._primary_seen = time.monotonic()
         return time.monotonic() - self._primary_seen
 
@@ -169,10 +182,13 @@ class Mongo:
         self.system = self.db["system"]
 
     async def ensure_indexes(self) -> None:
-        """Create what is missing; idempotent. An index of another shape under the same keys is an error."""
+        """Create what is missing; idempotent. An index of another shape under the same keys is an error.
+
+        One round trip for each collection.
+        """
         for collection, indexes in INDEXES.items():
-            for keys, options in indexes:
-                await self.db[collection].create_index(keys, **options)
+            if indexes:
+                await self.db[collection].create_indexes([IndexModel(keys, **options) for keys, options in indexes])
 
     async def ping(self) -> None:
         """Raises if no primary answers."""
@@ -184,8 +200,51 @@ class Mongo:
         at: Timestamp = answer["operationTime"]
         return at
 
-    def close(self) -> None:
-        self.client.close()
+    def session(self) -> AbstractAsyncContextManager[Session]:
+        """A session for transactions, ended with the block."""
+        return _opened(self.client.start_session())
+
+    async def close(self) -> None:
+        closing: Any = self.client.close
+        await _made(closing())
+
+
+def _client(driver: str, url: str, deadline_ms: int) -> AsyncIOMotorClient[Doc]:
+    """Typed as Motor's, whichever it is."""
+    client: Any = DRIVERS[driver](
+        url,
+        retryWrites=True,
+        retryReads=True,
+        tz_aware=True,
+        serverSelectionTimeoutMS=deadline_ms,
+        connectTimeoutMS=2_000,
+        socketTimeoutMS=deadline_ms,
+        maxPoolSize=100,
+    )
+    return client  # type: ignore[no-any-return]
+
+
+async def aggregated(collection: Collection, pipeline: Sequence[Doc], **options: Any) -> list[Doc]:
+    """All that an aggregation gives: for pipelines whose answer is bounded."""
+    cursor = await _made(collection.aggregate(pipeline, **options))
+    found: list[Doc] = await cursor.to_list(None)
+    return found
+
+
+def watching(watched: Collection, pipeline: Sequence[Doc], **options: Any) -> AbstractAsyncContextManager[Any]:
+    """A change stream of a collection or a database, closed with the block."""
+    return _opened(watched.watch(pipeline, **options))
+
+
+@asynccontextmanager
+async def _opened(making: Any) -> AsyncIterator[Any]:
+    async with await _made(making) as opened:
+        yield opened
+
+
+async def _made(making: Any) -> Any:
+    """What a call gives: one driver gives it at once where the other gives it later."""
+    return await making if inspect.isawaitable(making) else making
 
 
 @contextmanager

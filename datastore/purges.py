@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from datastore import popularity
-from datastore.bulk import Session, atomically
-from datastore.mongo import Doc, Mongo, UpdateOne
+from datastore.bulk import atomically
+from datastore.mongo import Doc, Mongo, Session, UpdateOne
 from datastore.retweets import undone
 from datastore.tweets import COUNTED, tombstone
 

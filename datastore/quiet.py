@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any, TypeAlias
 
 from datastore import popularity
-from datastore.mongo import Doc, Mongo, Timestamp
+from datastore.mongo import Doc, Mongo, Timestamp, watching
 
 # What was touched, and whose: followers, tweets or road and the author; following and the follower; follow, author and
 # follower; likes, retweets, replies or place and the tweet.
@@ -37,8 +37,8 @@ class Quiet:
         mark = await self._mark()
         found: set[Touch] = set()
         pipeline = _pipeline(list(user_ids), list(tweet_ids))
-        stream = self._mongo.db.watch(pipeline, full_document="updateLookup", start_at_operation_time=since)
-        async with asyncio.timeout(READ_SECONDS), stream:
+        options: Doc = {"full_document": "updateLookup", "start_at_operation_time": since}
+        async with asyncio.timeout(READ_SECONDS), watching(self._mongo.db, pipeline, **options) as stream:
             async for change in stream:
                 if change["ns"]["coll"] == "system":
                     if change["updateDescription"]["updatedFields"].get("n", 0) >= mark:

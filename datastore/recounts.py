@@ -11,7 +11,7 @@ from typing import Any
 
 from datastore import popularity
 from datastore.follows import edges_query
-from datastore.mongo import Doc, Mongo
+from datastore.mongo import Doc, Mongo, aggregated
 from datastore.tweets import COUNTED
 
 # Keys in one query: some 10 ms of the server.
@@ -80,16 +80,14 @@ class Recounts:
     async def _counts(
         self, collection: Any, side: str, more: Doc, owners: Sequence[int], steps: Callable[[int], Any]
     ) -> dict[int, int]:
-        found = [
-            row
-            async for row in collection.aggregate(
-                [
-                    {"$match": {side: {"$in": list(owners)}} | more},
-                    {"$limit": self._at_once},
-                    {"$group": {"_id": f"${side}", "n": {"$sum": 1}}},
-                ]
-            )
-        ]
+        found = await aggregated(
+            collection,
+            [
+                {"$match": {side: {"$in": list(owners)}} | more},
+                {"$limit": self._at_once},
+                {"$group": {"_id": f"${side}", "n": {"$sum": 1}}},
+            ],
+        )
         if sum(row["n"] for row in found) < self._at_once:
             return dict.fromkeys(owners, 0) | {row["_id"]: row["n"] for row in found}
         return {owner: await steps(owner) for owner in owners}
@@ -120,7 +118,8 @@ class Recounts:
 
     async def replies(self, authors: Mapping[int, int]) -> dict[int, Replies]:
         """What answers each of the tweets."""
-        cursor = self._mongo.tweets.aggregate(
+        found = await aggregated(
+            self._mongo.tweets,
             [
                 {"$match": {"reply_to": {"$in": list(authors)}, "alive": True}},
                 {"$limit": self._at_once},
@@ -131,9 +130,8 @@ class Recounts:
                         "least": {"$min": "$counted"},
                     }
                 },
-            ]
+            ],
         )
-        found = [row async for row in cursor]
         if sum(row["n"] for row in found) >= self._at_once:
             return {tweet: await self._walk_replies(tweet, author) for tweet, author in authors.items()}
         replies = {tweet: Replies() for tweet in authors}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from datastore.errors import bad_input
-from datastore.mongo import TWEETS_BY_AUTHOR, Doc, Keys, Mongo
+from datastore.mongo import TWEETS_BY_AUTHOR, Doc, Keys, Mongo, aggregated
 from datastore.records import CursorKind, Edge, Key
 
 # What one question may look at when it asks for more than one thing at once: this many tweets of its rarest term.
@@ -104,7 +104,7 @@ class Search:
             {"$limit": first},
             {"$project": {"_id": 1}},
         ]
-        return [doc["_id"] for doc in await self._tweets.aggregate(pipeline, hint=dict(_BY_TERM)).to_list(None)]
+        return [doc["_id"] for doc in await aggregated(self._tweets, pipeline, hint=dict(_BY_TERM))]
 
     async def _by_authors(self, wanted: Doc, authors: Sequence[int], bounds: Doc, first: int) -> list[int]:
         """The tweets of these authors that are `wanted`, by merging their ranges, 200 at a time."""
@@ -128,7 +128,7 @@ class Search:
             {"$limit": limit},
             {"$group": {"_id": None, "count": {"$sum": 1}, "floor": {"$min": "$_id"}}},
         ]
-        docs = await self._tweets.aggregate(pipeline, hint=dict(_BY_TERM)).to_list(None)
+        docs = await aggregated(self._tweets, pipeline, hint=dict(_BY_TERM))
         if not docs:
             return _Window(term, 0, None)
         return _Window(term, docs[0]["count"], docs[0]["floor"] if docs[0]["count"] == limit else None)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any
 
 from datastore.changes import AWAIT_MS, HISTORY_LOST
-from datastore.mongo import Doc, Mongo, OperationFailure, PyMongoError
+from datastore.mongo import Doc, Mongo, OperationFailure, PyMongoError, watching
 
 # A delete carries the document's key and nothing else: hence one's own session id is all that is told.
 _PIPELINE: list[Doc] = [{"$match": {"operationType": "delete"}}, {"$project": {"documentKey": 1}}]
@@ -44,7 +44,7 @@ class SessionEnds:
                 yield session_id
         else:
             options = {"resume_after": self._token}
-        async with self._mongo.sessions.watch(_PIPELINE, max_await_time_ms=AWAIT_MS, **options) as stream:
+        async with watching(self._mongo.sessions, _PIPELINE, max_await_time_ms=AWAIT_MS, **options) as stream:
             while True:
                 change = await stream.try_next()
                 if change:

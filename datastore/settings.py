@@ -1,10 +1,14 @@
 """Settings: every knob of an installation as one typed class. Only app.py makes one, and so reads the environment."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Secrets = TypeVar("Secrets", SecretStr, tuple[SecretStr, ...])
+# Of 32 random characters of hex 14 differ on average; of a word that is repeated, or of x's, fewer do.
+LEAST_VARIETY = 8
 
 MONGO_URL, REDIS_URL = r"^(mongodb(\+srv)?://.+)?$", r"^((rediss?|unix)://.+)?$"
 
@@ -16,13 +20,25 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
+    work_port: int = Field(default=0, ge=0, le=65535, description="of a worker's /readyz and /metrics; 0: none")
     profile: Literal["development", "production"] = Field(default="development", description="how strict it all is")
     data_dir: Path = Field(default=Path(".data"), description="embedded servers, logs and the development key")
     mongo_url: str = Field(default="", pattern=MONGO_URL, description="MongoDB replica set; empty: embedded")
+    mongo_driver: Literal["motor", "pymongo"] = Field(
+        default="motor", description="pymongo: Motor's successor, without threads, which costs less CPU"
+    )
     mongo_database: str = Field(default="perch", pattern=r"^[A-Za-z0-9_-]{1,60}$", description="name of the database")
     redis_url: str = Field(default="", pattern=REDIS_URL, description="Redis or Valkey; empty: embedded")
     secret_key: SecretStr = Field(default=SecretStr(""), description="signs tokens; empty: a random one, kept")
+    old_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(), description="still good for tokens that were signed before, by comma"
+    )
+    trusted_proxies: int = Field(default=0, ge=0, le=10, description="proxies in front that tell where a call is from")
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="of browsers, by comma")
+    trusted_documents: Literal["off", "prefer", "only"] = Field(
+        default="off", description="off: any text; prefer: hashes of documents too; only: nothing but trusted ones"
+    )
+    documents: Path = Field(default=Path("documents.json"), description="trusted documents, by hash")
     seed: bool = Field(default=True, description="`make run`: a living world on first start, and a demo author")
     rate_limits: bool = Field(default=True, description="action limits and log-in throttles")
     metrics: bool = Field(default=True, description="Prometheus metrics at /metrics")
@@ -80,22 +96,31 @@ class Settings(BaseSettings):
     access_token_seconds: int = Field(default=900, ge=1, le=86_400, description="life of an access token")
     refresh_token_days: int = Field(default=30, ge=1, le=365, description="life of a refresh token")
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "old_secret_keys", mode="before")
     @classmethod
     def _by_comma(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("secret_key")
+    @field_validator("secret_key", "old_secret_keys")
     @classmethod
-    def _long_enough(cls, value: SecretStr) -> SecretStr:
-        if 0 < len(value.get_secret_value()) < 32:
-            raise ValueError("give 32 characters or more")
+    def _long_enough(cls, value: Secrets) -> Secrets:
+        for key in value if isinstance(value, tuple) else (value,):
+            if 0 < len(key.get_secret_value()) < 32:
+                raise ValueError("give 32 characters or more")
         return value
 
     @model_validator(mode="after")
     def _hang_together(self) -> Self:
-        if self.profile == "production" and not self.secret_key.get_secret_value():
-            raise ValueError("SECRET_KEY: required when PROFILE is production")
+        given = {
+            "SECRET_KEY": self.secret_key.get_secret_value(),
+            "MONGO_URL": self.mongo_url,
+            "REDIS_URL": self.redis_url,
+        }
+        if self.profile == "production" and not all(given.values()):
+            missing = ", ".join(name for name, value in given.items() if not value)
+            raise ValueError(f"{missing}: required when PROFILE is production")
+        if self.profile == "production" and len(set(self.secret_key.get_secret_value())) < LEAST_VARIETY:
+            raise ValueError("SECRET_KEY: not random; make one with `openssl rand -base64 48`")
         if self.trim_at <= self.kept_entries:
             raise ValueError("TRIM_AT: must be greater than KEPT_ENTRIES")
         if self.cost_an_hour < self.cost_limit:
@@ -123,6 +148,6 @@ def settings_table(settings: Settings) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    text = ",".join(value) if isinstance(value, tuple) else str(value)
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
     scheme, at, host = text.rpartition("@")
     return f"{scheme.partition('://')[0]}://***@{host}" if at and "://" in scheme else text or "-"

@@ -19,6 +19,7 @@ the very update, whoever wrote it (`gather_tweet`, `gather_user`). Hence, after 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Generic, Self
 
@@ -211,6 +212,12 @@ class Cache:
             self._tweets.near.drop(tweet_id)
         for user_id in user_ids:
             self._users.near.drop(user_id)
+
+    def apart(self) -> "Cache":
+        """The same copies, with nothing gathered."""
+        other = copy(self)
+        other._gathered = set()
+        return other
 
     def gather_tweet(self, tweet_id: int) -> None:
         """Have the tweet's copy dropped by the next flush."""

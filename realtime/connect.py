@@ -7,15 +7,24 @@ from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from datastore.deadlines import left_seconds
+from datastore.mongo import is_outage
 from realtime.breaker import Breaker
 
 Client = Redis
 
-__all__ = ["Client", "RedisConnectionError", "RedisError", "for_requests", "for_workers", "set_aside"]
+__all__ = [
+    "Client",
+    "RedisConnectionError",
+    "RedisError",
+    "for_requests",
+    "for_workers",
+    "passes_by_itself",
+    "set_aside",
+]
 
 
 class Guarded(Redis):
@@ -84,6 +93,12 @@ def _patient_for(url: str, seconds: float) -> Guarded:
         protocol=2,
     )
     return client
+
+
+def passes_by_itself(error: Exception) -> bool:
+    """Whether it says that a store is away for now: what was asked may be asked again until it does not."""
+    away = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
+    return isinstance(error, away) or is_outage(error)
 
 
 def for_workers(url: str) -> Client:

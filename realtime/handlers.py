@@ -1,11 +1,12 @@
 """Handlers: what each event does to Redis. Idempotent, in terms of MongoDB now: a vanished record means done."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 
 from datastore.blocks import Blocks
 from datastore.changes import Event, EventName
-from datastore.follows import Follows
+from datastore.follows import WALK_BATCH, Follows
 from datastore.records import Roads
 from datastore.retweets import Retweets
 from datastore.tweets import Tweets
@@ -34,6 +35,24 @@ class Rooms:
     top_users: TopUsers
     cache: Cache
     raise_event: Callable[[Event], Awaitable[None]]
+    # Whether a handler may take long; where it may not, it gives up with TooManyError.
+    patient: bool = False
+
+    def apart(self, turn: asyncio.Lock) -> "Rooms":
+        """The same rooms for an event that takes long, with nothing gathered that is another event's; the units of all
+        such events take turns."""
+        return replace(
+            self,
+            fanout=self.fanout.apart(turn),
+            topics=self.topics.apart(),
+            top_tweets=self.top_tweets.apart(),
+            cache=self.cache.apart(),
+            patient=True,
+        )
+
+
+class TooManyError(Exception):
+    """The author has more readers than a batch may wait for: run the event again where it may take long."""
 
 
 async def on_tweet_posted(rooms: Rooms, event: Event) -> None:
@@ -193,7 +212,7 @@ async def _push(rooms: Rooms, author_id: int, entry_id: int, tweet_id: int) -> N
         return
     await rooms.fanout.push([author_id], entry_id)
     if not roads.is_pulled(entry_id):
-        async for followers in rooms.follows.walk_followers(author_id):
+        async for followers in _followers(rooms, author_id):
             await rooms.fanout.push(followers, entry_id)
         return
     # What was gathered before it must not come behind it.
@@ -207,6 +226,14 @@ async def _push(rooms: Rooms, author_id: int, entry_id: int, tweet_id: int) -> N
             await rooms.timelines.fill(followers, [entry_id], 0)
 
 
+async def _followers(rooms: Rooms, author_id: int) -> AsyncIterator[list[int]]:
+    """All of them, in batches. Raises TooManyError behind a first batch that is full, unless it may take long."""
+    async for followers in rooms.follows.walk_followers(author_id):
+        yield followers
+        if len(followers) == WALK_BATCH and not rooms.patient:
+            raise TooManyError
+
+
 async def _unpush(rooms: Rooms, author_id: int, entry_id: int, tweet_id: int) -> None:
     """Take an entry back on the road that it came. A copy that a merge made stays, and reading filters it."""
     roads = await rooms.users.roads(author_id)
@@ -215,7 +242,7 @@ async def _unpush(rooms: Rooms, author_id: int, entry_id: int, tweet_id: int) ->
         await rooms.fanout.flush()
         await rooms.top_users.withdraw(author_id, entry_id, tweet_id)
         return
-    async for followers in rooms.follows.walk_followers(author_id):
+    async for followers in _followers(rooms, author_id):
         await rooms.fanout.unpush(followers, entry_id, tweet_id)
 
 

@@ -12,6 +12,8 @@ READER_BUCKETS = 64
 
 # What may be dropped at any moment and is rebuilt on read: timelines, presence, streams, recent lists.
 REBUILT_ON_READ = ("tl:*", "on:*", "ev:*", "recent:*")
+# Of these: who is present, and what they have been told. In this order, since a presence begins its stream anew.
+LIVE = ("on:*", "ev:*")
 # Copies of records: what may be dropped at any moment and is read from MongoDB again.
 COPIES = ("tweet:*", "user:*")
 

@@ -1,6 +1,7 @@
 """Pipeline: relay, worker, purger and reconciler as one process runs them; and how to wait until all has followed."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
@@ -15,6 +16,7 @@ from datastore.settings import Settings
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime import keys
+from realtime.backlog import backlog
 from realtime.cache import Cache
 from realtime.connect import Client, RedisError
 from realtime.fanout import Fanout
@@ -54,7 +56,7 @@ class Pipeline:
 
         async def forget() -> None:
             await rooms.cache.forget_all()
-            await rooms.timelines.forget_all()
+            await rooms.timelines.forget_live()
             await rooms.top_tweets.drop()
 
         self._relay = Relay(self.changes, redis, partitions, waits, forget)
@@ -73,6 +75,14 @@ class Pipeline:
                 tasks.create_task(self.reconciler.run())
         finally:
             await asyncio.shield(self._close())
+
+    def probes(self) -> dict[str, Callable[[], Awaitable[object]]]:
+        """What a worker cannot do without."""
+        return {"mongo": self.changes.mongo.ping, "redis": self._redis.ping}
+
+    async def backlog(self) -> dict[str, float]:
+        """How far the pipeline is behind, exported and given. Raises while a store is away."""
+        return (await backlog(self.changes, self._redis, [*map(keys.events, range(self._partitions))])).export()
 
     async def _close(self) -> None:
         """What this process held is free at once; where nobody can be told, it is when the leases are over."""

@@ -6,10 +6,11 @@ silent hole, never a repeat.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from datastore import ids
 from datastore.records import ResyncReason
 from realtime import telemetry
 from realtime.connect import RedisError
@@ -44,7 +45,9 @@ class Chain:
     queue: deque[Numbered] = field(default_factory=deque)
 
     def start(self, position: str) -> None:
-        """Begin here, as a reconnect does: the stream is read before pub/sub counts."""
+        """Begin here, as a reconnect does: the stream is read before pub/sub counts, and what it queued before does not
+        count at all."""
+        self.queue.clear()
         self.position = self.tail = position
         self.doubt()
 
@@ -132,13 +135,14 @@ class Reader:
                 await self.wake.wait()
 
     def _next(self) -> Chain | None:
-        """The chain whose head comes first: an author who changes roads keeps their order."""
-        if self.own.queue and self.top.queue:
-            return min(self.own, self.top, key=lambda chain: chain.queue[0].entry_id)
-        if self.own.queue:
-            return self.own
-        # Behind what may still be read on from the reader's own stream.
-        return self.top if self.top.queue and not self.own.stale else None
+        """The chain whose head comes next, so that an author who changes roads keeps their order. None while a chain
+        without a head is still to be read on, for what it holds may come before the other's."""
+        own, top = self.own, self.top
+        if own.queue and top.queue:
+            return top if _follows_one_of(own.queue[0], top.queue) else own
+        if own.queue:
+            return None if top.stale else own
+        return top if top.queue and not own.stale else None
 
     def _placed(self, event: Numbered) -> Numbered:
         return replace(event, token=f"{self.own.position}/{self.top.position}")
@@ -174,3 +178,13 @@ def parse(token: str, payload: str) -> Numbered:
 def for_others(event: Numbered) -> Numbered:
     """The same place in the stream, with nothing for this reader."""
     return Numbered(event.token, ".", event.entry_id)
+
+
+def _follows_one_of(event: Numbered, others: Iterable[Numbered]) -> bool:
+    """Whether one of the others is older and of the same author: ids begin with their time and hold their author's
+    bucket. The other way round need not be asked: both streams would have to be behind each other."""
+    bucket = ids.bucket(event.entry_id)
+    return any(
+        other.entry_id < event.entry_id and other.kind != "." and ids.bucket(other.entry_id) == bucket
+        for other in others
+    )

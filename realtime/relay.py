@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 
 from datastore.changes import Change, ChangeReader, Changes, Event, EventName, HistoryLostError, Lease, Token
 from datastore.mongo import PyMongoError
+from datastore.rescan import Rescan, rescan, since_ms
 from realtime import keys
 from realtime.connect import Client, RedisError
 from realtime.scripts import Arg, Scripts, fresh_token
@@ -46,7 +47,7 @@ class _Waiting:
     """An appended event that may not be handled yet. `marks` are its stream ids by partition."""
 
     marks: tuple[tuple[int, str], ...]
-    token: Token
+    token: Token | None
 
 
 class Relay:
@@ -58,14 +59,14 @@ class Relay:
         redis: Client,
         partitions: int,
         waits: Waits,
-        forget_timelines: Callable[[], Awaitable[None]],
+        forget_live: Callable[[], Awaitable[None]],
     ) -> None:
         self._changes = changes
         self._redis = redis
         self._scripts = Scripts(redis)
         self._partitions = partitions
         self._waits = waits
-        self._forget_timelines = forget_timelines
+        self._forget_live = forget_live
         self._name = fresh_token()
         self._waiting: deque[_Waiting] = deque()
         self._unappended = 0
@@ -100,10 +101,15 @@ class Relay:
             async with self._changes.watch(lease) as reader:
                 await self._pump(lease, reader)
         except HistoryLostError:
-            # What happened in between is only in the documents now: every timeline is rebuilt from them on read.
-            log.error("relay.history_lost", action="timelines are dropped and rebuilt on read")
-            await self._changes.restart_from_now(lease.fence)
-            await self._forget_timelines()
+            await self._rescan(lease)
+
+    async def _rescan(self, lease: Lease) -> None:
+        """What happened in between is only in the documents now: relay it from there, then begin at the present. Open
+        subscriptions resync, since what was deleted in between says nothing any more."""
+        log.error("relay.history_lost", action="rescan by id", since_ms=since_ms(lease))
+        found = await rescan(self._changes, lease)
+        await self._forget_live()
+        await self._pump(lease, found)
 
     async def _claim_redis(self) -> None:
         """Make the groups, and leave a mark that vanishes with the data."""
@@ -113,7 +119,7 @@ class Relay:
         self._run_id = await self._redis_run_id()
         await self._redis.set(keys.RELAY_MARK, self._mark)
 
-    async def _pump(self, lease: Lease, reader: ChangeReader) -> None:
+    async def _pump(self, lease: Lease, reader: ChangeReader | Rescan) -> None:
         """Read, append and keep the accounts, each at its own pace, until one of them fails."""
         queue: asyncio.Queue[Change] = asyncio.Queue(maxsize=2 * APPEND_BATCH)
         self._unappended = 0
@@ -125,7 +131,7 @@ class Relay:
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
 
-    async def _read(self, reader: ChangeReader, queue: asyncio.Queue[Change]) -> None:
+    async def _read(self, reader: ChangeReader | Rescan, queue: asyncio.Queue[Change]) -> None:
         while True:
             change = await reader.next()
             if change:
@@ -162,7 +168,7 @@ class Relay:
             return range(self._partitions)
         return (event.bucket % self._partitions,)
 
-    async def _keep_accounts(self, lease: Lease, reader: ChangeReader) -> None:
+    async def _keep_accounts(self, lease: Lease, reader: ChangeReader | Rescan) -> None:
         """Renew the lease, look whether Redis is still the same, move the watermark, trim what is handled."""
         while True:
             await asyncio.sleep(self._waits.watermark)
@@ -203,11 +209,14 @@ class Relay:
     async def _move_watermark(self, lease: Lease, frontier: list[tuple[int, int]], idle_token: Token | None) -> None:
         token = idle_token
         while self._waiting and all(_stream_id(mark) <= frontier[p] for p, mark in self._waiting[0].marks):
-            token = self._waiting.popleft().token
+            token = self._waiting.popleft().token or token
         if token and token != self._stored:
             if not await self._changes.store(token, lease.fence):
                 raise _RewindError("another relay leads")
             self._stored = token
+            if "start" in token:
+                log.info("relay.rescanned")
+                raise _RewindError("what was rescanned is handled")
 
 
 async def ensure_group(redis: Client, stream: str) -> None:

@@ -193,6 +193,10 @@ class Timelines:
         """Keep nobody's timeline any longer."""
         await unlink_matching(self._scripts.redis, keys.REBUILT_ON_READ)
 
+    async def forget_live(self) -> None:
+        """Nobody is present any longer: open subscriptions resync. The timelines stay."""
+        await unlink_matching(self._scripts.redis, keys.LIVE)
+
     async def rebuild(self, reader_id: int) -> bool:
         """Build a timeline that is not kept, once however many ask in this process. False: another process builds."""
         return await self._build_once(self._keys(reader_id), lambda count: self._from_truth(reader_id, count, None))

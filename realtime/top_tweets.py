@@ -97,6 +97,10 @@ class TopTweets:
 
     # What workers write
 
+    def apart(self) -> "TopTweets":
+        """Another one, with nothing gathered."""
+        return TopTweets(self._scripts, self._tweets, self._bounds)
+
     def gather(self, tweet_id: int) -> None:
         """Have the tweet ranked by the next flush."""
         self._gathered.add(tweet_id)

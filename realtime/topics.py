@@ -32,6 +32,10 @@ class Topics:
         self._redis = redis
         self._messages: list[tuple[str, str]] = []
 
+    def apart(self) -> "Topics":
+        """Another one, with nothing gathered."""
+        return Topics(self._redis)
+
     def did(self, user_id: int, deed: Deed, subject_id: int) -> None:
         """Tell who listens to this person."""
         self._messages.append((keys.activity_channel(user_id), f"{deed}:{subject_id}"))

@@ -1,24 +1,23 @@
 """Worker: reads its share of the event partitions and runs the handlers, in batches, in order, at least once.
 
 One worker at a time reads a partition, so one author's events keep their order. A batch is acknowledged after all its
-writes; whatever dies before that is claimed and handled again by the next holder.
+writes; whatever dies before that is claimed and handled again by the next holder. Authors with many readers leave the
+batch for a lane of their own, so that nobody else waits for them.
 """
 
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import ResponseError
 
 from datastore.changes import Event, EventName
-from datastore.mongo import is_outage
 from realtime import keys, telemetry
-from realtime.connect import Client, RedisConnectionError, RedisError
-from realtime.handlers import HANDLERS, Rooms
+from realtime.connect import Client, RedisError, passes_by_itself
+from realtime.handlers import HANDLERS, Rooms, TooManyError
+from realtime.lanes import Delivery, Lanes, delivery
 from realtime.relay import Waits, decode, ensure_group
 from realtime.scripts import Scripts, fresh_token
 
@@ -28,17 +27,6 @@ EVENTS_PER_BATCH = 100
 # An event that failed so often is set aside, so that those behind it move on.
 DELIVERIES = 5
 DEAD_LETTERS_KEPT = 10_000
-# Beside MongoDB being away: what passes by itself. The batch is tried again until it does.
-_REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
-
-
-@dataclass(frozen=True, slots=True)
-class _Delivery:
-    """One stream entry."""
-
-    partition: int
-    entry_id: str
-    fields: dict[str, str]
 
 
 class Worker:
@@ -52,10 +40,14 @@ class Worker:
         self._waits = waits
         self._name = fresh_token()
         self._held: set[int] = set()
+        self._lanes = Lanes(self._handle_in_lane)
+        # The units of all lanes go one by one, in the order in which they came to wait.
+        self._turn = asyncio.Lock()
 
     async def run(self) -> None:
         """Handle events until cancelled; a batch under way is then left to the next holder."""
         async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
             tasks.create_task(self._keep_share())
             tasks.create_task(self._work())
 
@@ -82,7 +74,10 @@ class Worker:
         claimed: set[int] = set()
         while True:
             try:
+                for partition in claimed - self._held:
+                    self._lanes.leave(partition)
                 claimed &= self._held
+                await self._lanes.room()
                 for partition in self._held - claimed:
                     await self._claim(partition)
                     claimed.add(partition)
@@ -94,12 +89,14 @@ class Worker:
                 for partition in claimed:
                     await ensure_group(self._redis, keys.events(partition))
             except Exception as error:
-                if not _passes(error):
+                if not passes_by_itself(error):
                     raise
                 log.warning("worker.interrupted", error=type(error).__name__)
+                # What was handled and could not be acknowledged is found again.
+                claimed.clear()
                 await asyncio.sleep(self._waits.retry)
 
-    async def _read(self, partitions: Sequence[int]) -> list[_Delivery]:
+    async def _read(self, partitions: Sequence[int]) -> list[Delivery]:
         if not partitions:
             await asyncio.sleep(self._waits.retry)
             return []
@@ -108,7 +105,7 @@ class Worker:
         found: Any = await self._redis.xreadgroup(
             keys.GROUP, self._name, streams, count=EVENTS_PER_BATCH, block=block_ms
         )
-        return [_delivery(stream, entry) for stream, entries in found or [] for entry in entries]
+        return [delivery(stream, entry) for stream, entries in found or [] for entry in entries]
 
     async def _claim(self, partition: int) -> None:
         """Handle what earlier holders took and did not acknowledge, oldest first."""
@@ -118,7 +115,7 @@ class Worker:
         while True:
             answer: Any = await self._redis.xautoclaim(stream, keys.GROUP, self._name, 0, start, count=EVENTS_PER_BATCH)
             start, entries = answer[0], answer[1]
-            deliveries = [_delivery(stream, entry) for entry in entries if entry[1]]
+            deliveries = [delivery(stream, entry) for entry in entries if entry[1]]
             if deliveries:
                 log.info("worker.claimed", partition=partition, events=len(deliveries))
                 await self._bury_killers(stream, deliveries)
@@ -126,102 +123,129 @@ class Worker:
             if start == "0-0":
                 return
 
-    async def _bury_killers(self, stream: str, deliveries: list[_Delivery]) -> None:
+    async def _bury_killers(self, stream: str, deliveries: list[Delivery]) -> None:
         """Set aside events whose every delivery ended a worker."""
         pending: Any = await self._redis.xpending_range(stream, keys.GROUP, "-", "+", len(deliveries), self._name)
         killers = {row["message_id"] for row in pending if row["times_delivered"] > DELIVERIES}
-        for delivery in [one for one in deliveries if one.entry_id in killers]:
-            await self._bury(delivery, "its handler did not survive")
-            deliveries.remove(delivery)
+        for killer in [one for one in deliveries if one.entry_id in killers]:
+            await self._bury(killer, "its handler did not survive")
+            deliveries.remove(killer)
 
-    async def _handle(self, deliveries: list[_Delivery]) -> None:
+    async def _handle(self, deliveries: Sequence[Delivery]) -> None:
         """Run the handlers, write, acknowledge: together if nothing fails, else one by one."""
-        if not deliveries:
-            return
-        while True:
+        while here := [one for one in deliveries if not self._in_lane(one)]:
             try:
-                await self._run(deliveries)
-                break
+                done = await self._run(here, self._rooms)
             except Exception as error:
                 self._rooms.fanout.forget()
-                if _passes(error):
+                if passes_by_itself(error):
                     log.warning("worker.waiting", error=type(error).__name__)
                     await asyncio.sleep(self._waits.retry)
                     continue
                 # One of them is poison: find it.
-                for delivery in deliveries:
-                    await self._handle_alone(delivery)
-                break
-        await self._acknowledge(deliveries)
+                done = [one for one in here if not self._in_lane(one) and await self._handle_alone(one, self._rooms)]
+            for beat in [one for one in done if _is_beat(one) and not self._lanes.is_idle(one.partition)]:
+                self._tasks.create_task(self._beat_behind_lanes(beat))
+                done.remove(beat)
+            if done:
+                await self._acknowledge(done)
+            return
 
-    async def _handle_alone(self, delivery: _Delivery) -> None:
+    def _in_lane(self, one: Delivery) -> bool:
+        """Whether it has to wait behind others of its author, and then does."""
+        waits = self._lanes.has(one.lane)
+        if waits:
+            self._lanes.take(one, self._tasks)
+        return waits
+
+    async def _handle_in_lane(self, one: Delivery) -> None:
+        if await self._handle_alone(one, self._rooms.apart(self._turn)):
+            await self._acknowledge_surely(one)
+
+    async def _handle_alone(self, one: Delivery, rooms: Rooms) -> bool:
+        """Whether it was handled, or set aside in the end; False if it went into a lane."""
         attempt = 0
         while True:
             try:
-                await self._run([delivery])
-                return
+                return bool(await self._run([one], rooms))
             except Exception as error:
-                self._rooms.fanout.forget()
-                if _passes(error):
+                rooms.fanout.forget()
+                if passes_by_itself(error):
                     await asyncio.sleep(self._waits.retry)
                     continue
                 attempt += 1
-                log.exception("worker.event_failed", event_fields=delivery.fields, attempt=attempt)
+                log.exception("worker.event_failed", event_fields=one.fields, attempt=attempt)
                 if attempt == DELIVERIES:
-                    await self._bury(delivery, f"{type(error).__name__}: {error}"[:500])
-                    return
+                    await self._bury(one, f"{type(error).__name__}: {error}"[:500])
+                    return True
                 await asyncio.sleep(self._waits.retry)
 
-    async def _run(self, deliveries: Sequence[_Delivery]) -> None:
+    async def _run(self, deliveries: Sequence[Delivery], rooms: Rooms) -> list[Delivery]:
         """The authors' events side by side, each author's in their order: as in partitions of their own. Nothing runs
-        on behind a failure."""
-        events = [decode(delivery.fields) for delivery in deliveries]
-        by_bucket: dict[int, list[Event]] = {}
-        for event in events:
-            by_bucket.setdefault(event.bucket, []).append(event)
+        on behind a failure. Gives those that were handled; the others have gone into lanes."""
+        by_bucket: dict[int, list[tuple[Delivery, Event]]] = {}
+        for one in deliveries:
+            event = decode(one.fields)
+            by_bucket.setdefault(event.bucket, []).append((one, event))
         try:
             async with asyncio.TaskGroup() as tasks:
-                for group in by_bucket.values():
-                    tasks.create_task(self._run_in_order(group))
+                runs = [tasks.create_task(self._run_in_order(group, rooms)) for group in by_bucket.values()]
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
         # Copies first: what is told next must not be read from an old one.
-        await self._rooms.cache.flush()
-        telemetry.PAIRS_WRITTEN.inc(await self._rooms.fanout.flush())
-        await self._rooms.top_tweets.flush()
-        await self._rooms.topics.flush()
+        await rooms.cache.flush()
+        telemetry.PAIRS_WRITTEN.inc(await rooms.fanout.flush())
+        await rooms.top_tweets.flush()
+        await rooms.topics.flush()
+        handled = {one.entry_id for run in runs for one in run.result()}
+        return [one for one in deliveries if one.entry_id in handled]
 
-    async def _run_in_order(self, events: Sequence[Event]) -> None:
-        for event in events:
-            await HANDLERS[event.name](self._rooms, event)
+    async def _run_in_order(self, events: Sequence[tuple[Delivery, Event]], rooms: Rooms) -> list[Delivery]:
+        for at, (_, event) in enumerate(events):
+            try:
+                await HANDLERS[event.name](rooms, event)
+            except TooManyError:
+                for later, _ in events[at:]:
+                    self._lanes.take(later, self._tasks)
+                return [one for one, _ in events[:at]]
+        return [one for one, _ in events]
 
-    async def _acknowledge(self, deliveries: Sequence[_Delivery]) -> None:
+    async def _acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """One pipeline. A heartbeat is written down after all that came before it in its partition."""
         now_ms = time.time_ns() // 1_000_000
         async with self._redis.pipeline(transaction=False) as pipe:
-            for delivery in deliveries:
-                pipe.xack(keys.events(delivery.partition), keys.GROUP, delivery.entry_id)
-                if delivery.fields.get("e") == EventName.HEARTBEAT:
-                    pipe.hset(keys.HEARTBEATS, str(delivery.partition), delivery.fields["s"])
-                telemetry.EVENTS_HANDLED.labels(delivery.fields.get("e", "junk")).inc()
+            for one in deliveries:
+                pipe.xack(keys.events(one.partition), keys.GROUP, one.entry_id)
+                if _is_beat(one):
+                    pipe.hset(keys.HEARTBEATS, str(one.partition), one.fields["s"])
+                telemetry.EVENTS_HANDLED.labels(one.fields.get("e", "junk")).inc()
             await pipe.execute()
         telemetry.EVENT_LAG.set(max(now_ms - int(deliveries[0].fields.get("at", now_ms)), 0) / 1000)
 
-    async def _bury(self, delivery: _Delivery, reason: str) -> None:
+    async def _acknowledge_surely(self, one: Delivery) -> None:
+        while True:
+            try:
+                return await self._acknowledge([one])
+            except Exception as error:
+                if not passes_by_itself(error):
+                    raise
+                await asyncio.sleep(self._waits.retry)
+
+    async def _beat_behind_lanes(self, beat: Delivery) -> None:
+        if await self._lanes.passed(beat.partition):
+            await self._acknowledge_surely(beat)
+
+    async def _bury(self, letter: Delivery, reason: str) -> None:
         """Move an event to the dead letters; the group goes on."""
-        fields: dict[Any, Any] = {**delivery.fields, "why": reason, "from": keys.events(delivery.partition)}
+        fields: dict[Any, Any] = {**letter.fields, "why": reason, "from": keys.events(letter.partition)}
         await self._redis.xadd(keys.DEAD_LETTERS, fields, maxlen=DEAD_LETTERS_KEPT)
-        await self._redis.xack(keys.events(delivery.partition), keys.GROUP, delivery.entry_id)
+        await self._redis.xack(keys.events(letter.partition), keys.GROUP, letter.entry_id)
         telemetry.DEAD_LETTERS.inc()
-        log.error("worker.dead_letter", event_fields=delivery.fields, reason=reason)
+        log.error("worker.dead_letter", event_fields=letter.fields, reason=reason)
 
 
-def _passes(error: Exception) -> bool:
-    return isinstance(error, _REDIS_AWAY) or is_outage(error)
-
-
-def _delivery(stream: str, entry: tuple[str, dict[str, str]]) -> _Delivery:
-    return _Delivery(int(stream.rpartition(":")[2]), entry[0], entry[1])
+def _is_beat(one: Delivery) -> bool:
+    return one.fields.get("e") == EventName.HEARTBEAT
 
 
 def handled_beats(beats: Mapping[Any, Any], partitions: int) -> int:

@@ -1,6 +1,6 @@
 """The context of one operation: who asks, from where, and the rooms that answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -84,6 +84,7 @@ class Options:
     """What an operator decides of the request path."""
 
     secret_key: str
+    old_secret_keys: Sequence[str]
     access_token: timedelta
     refresh_token: timedelta
     text_limit: int
@@ -101,6 +102,7 @@ class Options:
         """As the operator has it."""
         return cls(
             secret_key=settings.secret_key.get_secret_value(),
+            old_secret_keys=[key.get_secret_value() for key in settings.old_secret_keys],
             access_token=timedelta(seconds=settings.access_token_seconds),
             refresh_token=timedelta(days=settings.refresh_token_days),
             text_limit=settings.text_limit,
@@ -146,7 +148,7 @@ def _open(mongo: Mongo, redis: Client, live_redis: Client, options: Options) -> 
         hub=Hub(live_redis, redis, timelines, follows, options.bounds.presence_ms, options.sweep_seconds),
         limits=Limits(scripts, options.rate_limits, options.budgets),
         search=Search(mongo),
-        credentials=Credentials(options.secret_key, options.access_token),
+        credentials=Credentials(options.secret_key, options.access_token, options.old_secret_keys),
         load=load,
         text_limit=options.text_limit,
     )

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import secrets
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,12 +11,14 @@ from datetime import UTC, datetime, timedelta
 import jwt
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
+from jwt.types import Options
 
 from datastore.errors import unauthenticated
 from datastore.rules import PASSWORD_LENGTHS
 
 ISSUER = AUDIENCE = "perch"
 ALGORITHM = "HS256"
+REQUIRED: Options = {"require": ["exp", "sub", "sid"]}
 # OWASP's second choice for argon2id: 19 MiB, two passes, one lane.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
@@ -30,10 +33,11 @@ class Identity:
 
 
 class Credentials:
-    """Hashes, checks, issues. Close it to end its threads."""
+    """Hashes, checks, issues. Tokens are signed with `secret`; those signed with one of `old_secrets` are good as long
+    as they last. Close it to end its threads."""
 
-    def __init__(self, secret: str, access_lifetime: timedelta) -> None:
-        self._secret = secret
+    def __init__(self, secret: str, access_lifetime: timedelta, old_secrets: Sequence[str] = ()) -> None:
+        self._secrets = (secret, *old_secrets)
         self._access_lifetime = access_lifetime
         # Two threads: a burst of log-ins waits here, while the loop and one core stay free.
         self._pool = ThreadPoolExecutor(2, "argon2")
@@ -62,23 +66,19 @@ class Credentials:
         """A signed token and when it expires."""
         expires_at = (now + self._access_lifetime).replace(microsecond=0)
         claims = {"sub": str(user_id), "sid": str(session_id), "iat": now, "exp": expires_at}
-        return jwt.encode(claims | {"iss": ISSUER, "aud": AUDIENCE}, self._secret, ALGORITHM), expires_at
+        return jwt.encode(claims | {"iss": ISSUER, "aud": AUDIENCE}, self._secrets[0], ALGORITHM), expires_at
 
     def identify(self, token: str) -> Identity:
         """Who the token speaks for. Raises UNAUTHENTICATED; the algorithm, issuer and audience are pinned."""
-        try:
-            claims = jwt.decode(
-                token,
-                self._secret,
-                algorithms=[ALGORITHM],
-                issuer=ISSUER,
-                audience=AUDIENCE,
-                options={"require": ["exp", "sub", "sid"]},
-            )
-            expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-            return Identity(int(claims["sub"]), int(claims["sid"]), expires_at)
-        except (jwt.PyJWTError, ValueError) as error:
-            raise unauthenticated("The access token is not valid, or no longer.") from error
+        refusal: Exception | None = None
+        for secret in self._secrets:
+            try:
+                claims = jwt.decode(token, secret, [ALGORITHM], issuer=ISSUER, audience=AUDIENCE, options=REQUIRED)
+                expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+                return Identity(int(claims["sub"]), int(claims["sid"]), expires_at)
+            except (jwt.PyJWTError, ValueError) as error:
+                refusal = error
+        raise unauthenticated("The access token is not valid, or no longer.") from refusal
 
 
 def bearer(header: str | None) -> str | None:

@@ -1,24 +1,24 @@
 """The schema, built from its parts, with the limits that hold before any resolver runs."""
 
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
 
 import strawberry
-from graphql import ASTValidationRule, GraphQLError, OperationDefinitionNode
-from strawberry.extensions import (
-    MaxTokensLimiter,
-    ParserCache,
-    SchemaExtension,
-    ValidationCache,
-)
+from graphql import GraphQLError, OperationDefinitionNode
+from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
+from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from datastore.errors import RequestError
 from resolvers.context import Context
 from schema.charges import Charged, Plans, counted
+from schema.documents import Documents
 from schema.errors import FieldError, TextTooLong, render
-from schema.limits import CACHED_DOCUMENTS, COST, RULES, TOKENS, NoIntrospection
+from schema.executor import InPlace
+from schema.limits import CACHED_DOCUMENTS, COST, RULES, TOKENS, Judge, NoIntrospection, judge_by
 from schema.mutation import Mutation
 from schema.query import Query
 from schema.subscription import Subscription
@@ -34,17 +34,6 @@ class Refusal(SchemaExtension):
         yield
 
 
-class Rules(SchemaExtension):
-    """Says by which rules a document is judged."""
-
-    def __init__(self, rules: tuple[type[ASTValidationRule], ...]) -> None:
-        self._rules = rules
-
-    def on_operation(self) -> Any:
-        self.execution_context.validation_rules = self._rules
-        yield
-
-
 class Parsed(ParserCache):
     """The cache; what does not parse is left to Strawberry, which fails it where every transport expects it."""
 
@@ -55,15 +44,18 @@ class Parsed(ParserCache):
         yield
 
 
-class OneOperation(SchemaExtension):
-    """Of several operations one has to be named."""
+class Validated(SchemaExtension):
+    """Judges a document by these rules, once as long as it is remembered. Of several operations one has to be named."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
 
     def on_validate(self) -> Any:
         context = self.execution_context
         document = context.graphql_document
-        operations = (
-            [one for one in document.definitions if isinstance(one, OperationDefinitionNode)] if document else []
-        )
+        assert document  # noqa: S101  it has been parsed
+        context.pre_execution_errors = self._judge(context.schema._schema, document)
+        operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
         if len(operations) > 1 and context._provided_operation_name is None:
             context.pre_execution_errors = [GraphQLError("Which operation? Give its operationName.")]
         yield
@@ -75,22 +67,47 @@ class PerchSchema(strawberry.Schema):
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         errors[:] = [render(error) for error in errors]
 
-    async def execute(self, *args: Any, allowed_operation_types: Any = None, **kwargs: Any) -> Any:
+    documents: Documents
+
+    async def execute(
+        self,
+        query: str | None,
+        *args: Any,
+        operation_extensions: Any = None,
+        allowed_operation_types: Any = None,
+        **kwargs: Any,
+    ) -> Any:
         """An operation over HTTP, which carries no subscription."""
         allowed = set(allowed_operation_types or OperationType) - {OperationType.SUBSCRIPTION}
-        return await super().execute(*args, allowed_operation_types=allowed, **kwargs)
+        try:
+            text = self.documents.text_of(query, operation_extensions)
+        except RequestError as error:
+            return _unserved(error)
+        return await super().execute(text, *args, allowed_operation_types=allowed, **kwargs)
 
-    async def stream(self, *args: Any, context_value: Any = None, **kwargs: Any) -> Any:
+    async def stream(self, query: str | None, *args: Any, context_value: Any = None, **kwargs: Any) -> Any:
         """An operation of a socket. The socket has one context; each operation gets its own, with its own loaders."""
+        try:
+            text = self.documents.text_of(query, kwargs.pop("operation_extensions", None))
+        except RequestError as error:
+            return _one(_unserved(error))
         context = context_value.for_operation()
-        return counted(await super().stream(*args, context_value=context, **kwargs), context)
+        return counted(await super().stream(text, *args, context_value=context, **kwargs), context)
 
 
-def build(cost_limit: int = COST, introspection: bool = True) -> PerchSchema:
+def _unserved(error: RequestError) -> PreExecutionError:
+    return PreExecutionError(data=None, errors=[render(GraphQLError(error.message, original_error=error))])
+
+
+async def _one(result: PreExecutionError) -> AsyncGenerator[PreExecutionError, None]:
+    yield result
+
+
+def build(cost_limit: int = COST, introspection: bool = True, documents: Documents | None = None) -> PerchSchema:
     """The schema. One per process. No operation may cost more than the limit."""
     plans = Plans(cost_limit)
-    rules: tuple[type[ASTValidationRule], ...] = RULES if introspection else (NoIntrospection, *RULES)
-    return PerchSchema(
+    judge = judge_by(RULES if introspection else (NoIntrospection, *RULES))
+    schema = PerchSchema(
         Query,
         Mutation,
         Subscription,
@@ -98,11 +115,12 @@ def build(cost_limit: int = COST, introspection: bool = True) -> PerchSchema:
         extensions=[
             Refusal,
             lambda: MaxTokensLimiter(TOKENS),
-            lambda: Rules(rules),
             lambda: Parsed(CACHED_DOCUMENTS),
-            lambda: ValidationCache(CACHED_DOCUMENTS),
-            OneOperation,
+            lambda: Validated(judge),
             lambda: Charged(plans),
         ],
+        execution_context_class=InPlace,
         config=StrawberryConfig(disable_field_suggestions=True),
     )
+    schema.documents = documents or Documents()
+    return schema

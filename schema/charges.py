@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 from graphql import DocumentNode, GraphQLError, get_operation_ast
@@ -12,9 +13,19 @@ from strawberry.types.graphql import OperationType
 from datastore.errors import RequestError, too_costly
 from resolvers import guards
 from resolvers.context import Context
+from schema.callers import needs_viewer
 from schema.cost import Plan, objects, plan
 from schema.errors import render
 from schema.limits import CACHED_DOCUMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of an operation before it runs; `personal` if it needs an account."""
+
+    document: DocumentNode
+    plan: Plan
+    personal: bool
 
 
 class Plans:
@@ -23,21 +34,22 @@ class Plans:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         # The document is kept with its plans: the key is its identity, as the parser's cache gives it again.
-        self._plans: dict[tuple[int, str | None], tuple[DocumentNode, Plan]] = {}
+        self._plans: dict[tuple[int, str | None], Known] = {}
 
-    def of(self, execution: ExecutionContext) -> Plan:
-        """The plan of the operation that is about to run."""
+    def of(self, execution: ExecutionContext) -> Known:
+        """What is known of the operation that is about to run."""
         document, name = execution.graphql_document, execution.operation_name
         assert document  # noqa: S101  it has been validated
         found = self._plans.get((id(document), name))
         if found is None:
             operation = get_operation_ast(document, name)
             assert operation  # noqa: S101  likewise
-            found = document, plan(execution.schema._schema, document, operation)
+            planned = plan(execution.schema._schema, document, operation)
+            found = Known(document, planned, needs_viewer(document, operation))
             if len(self._plans) >= CACHED_DOCUMENTS:
                 self._plans.clear()
             self._plans[id(document), name] = found
-        return found[1]
+        return found
 
 
 class Charged(SchemaExtension):
@@ -50,7 +62,10 @@ class Charged(SchemaExtension):
 
     async def on_execute(self) -> Any:
         execution, limit = self.execution_context, self._plans.limit
-        plan, variables = self._plans.of(execution), execution.variables or {}
+        known, variables = self._plans.of(execution), execution.variables or {}
+        if known.personal:
+            guards.viewer(execution.context)
+        plan = known.plan
         cost = plan.cost(variables)
         if cost > limit:
             raise too_costly(cost, limit, plan.heaviest(variables))

@@ -1,5 +1,6 @@
 """Errors: refusals as data, and everything else as a coded top-level error. Masks what is a bug."""
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -17,6 +18,8 @@ from schema.enums import ErrorCode
 log = structlog.get_logger()
 
 P = TypeVar("P")
+# What graphql-core adds where a value does not fit: names that nobody has asked for.
+_SUGGESTION = re.compile(r" Did you mean [^?]*\?")
 
 
 @strawberry.interface(description="A refusal that a form can show.")
@@ -60,7 +63,12 @@ def render(error: GraphQLError) -> GraphQLError:
         return error
     code, message, extra = _explain(error)
     return GraphQLError(
-        message, error.nodes, error.source, error.positions, error.path, extensions={"code": code, **extra}
+        _SUGGESTION.sub("", message),
+        error.nodes,
+        error.source,
+        error.positions,
+        error.path,
+        extensions={"code": code, **extra},
     )
 
 

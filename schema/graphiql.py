@@ -21,8 +21,6 @@ PAGE_HEADERS = {
     "Cache-Control": "no-cache",
     # The same address answers GraphQL to what does not ask for HTML.
     "Vary": "Accept",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
 
 # A year, the longest that caches honour; the name holds a hash of the content.
@@ -69,5 +67,6 @@ class Assets(StaticFiles):
         """A file of the build, with the headers that let it be kept."""
         response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = ASSET_CACHE_CONTROL
-        response.headers["X-Content-Type-Options"] = "nosniff"
+        # A worker is held to the policy that its own file comes with.
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         return response

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -12,13 +13,18 @@ from starlette.routing import Route
 # A probe that takes longer has failed; orchestrators give up after a second or so.
 PROBE_SECONDS = 0.9
 Probe = Callable[[], Awaitable[object]]
+Figures = Callable[[], Awaitable[dict[str, float]]]
 
 
 def routes(
-    needed: Mapping[str, Probe], derived: Mapping[str, Probe], metrics: bool, draining: Callable[[], bool]
+    needed: Mapping[str, Probe],
+    derived: Mapping[str, Probe],
+    metrics: bool,
+    draining: Callable[[], bool],
+    figures: Figures | None = None,
 ) -> list[Route]:
     """/healthz, /readyz and, if asked for, /metrics. Ready means that the `needed` answer and that the process is not
-    `draining`; the `derived` are only reported, since pages are served without them."""
+    `draining`; the `derived` and the `figures` are only reported, since pages are served without them."""
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -26,13 +32,18 @@ def routes(
     async def readyz(_: Request) -> Response:
         names = [*needed, *derived]
         outcomes = await asyncio.gather(*(_probe(probe) for probe in [*needed.values(), *derived.values()]))
-        report = dict(zip(names, outcomes, strict=True))
+        report: dict[str, object] = dict(zip(names, outcomes, strict=True))
         if draining():
             report["draining"] = "yes"
+        if figures and all(report[name] == "ok" for name in needed):
+            report |= await figures()
         ready = not draining() and all(report[name] == "ok" for name in needed)
         return Response(orjson.dumps(report), 200 if ready else 503, media_type="application/json")
 
     async def counters(_: Request) -> Response:
+        if figures:
+            with suppress(Exception):  # a store is away: what is counted here is told all the same
+                await asyncio.wait_for(figures(), PROBE_SECONDS)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     found = [Route("/healthz", healthz), Route("/readyz", readyz)]

@@ -1,20 +1,28 @@
 """Limits: how much one request may ask for before it is looked at any closer."""
 
+from collections.abc import Callable, Collection
+from functools import lru_cache
+
 from graphql import (
     ASTValidationRule,
     DirectiveNode,
+    DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLSchema,
     OperationDefinitionNode,
     SelectionSetNode,
     ValidationContext,
     ValidationRule,
     specified_rules,
+    validate,
 )
 from graphql.validation import OverlappingFieldsCanBeMergedRule
 from graphql.validation.validate import ValidationAbortedError
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from datastore.errors import forbidden
 
@@ -27,6 +35,8 @@ DIRECTIVES = 50
 # Steps of comparing fields that share a name, two for each pair: the documents of GraphiQL and of the tests need at
 # most 20. Each is up to 4 us, and a thousand tokens have room for 500,000.
 COMPARISONS = 5000
+# So many are told; a document with more is not looked at further.
+MISTAKES = 20
 # Objects in an answer: a hundred tweets with ten replies each and their authors.
 COST = 5000
 # Documents whose parse and validation are remembered.
@@ -113,8 +123,21 @@ class FewComparisons(OverlappingFieldsCanBeMergedRule):
             raise ValidationAbortedError("One field is asked for too many times in one place.") from None
 
 
-# Those of the specification, the costly one within bounds, and Perch's own in front of them.
+# Perch's own, those of the specification with the costly one within bounds, and Strawberry's.
 RULES: tuple[type[ASTValidationRule], ...] = (
     StaticLimits,
     *(FewComparisons if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules),
+    MaybeNullValidationRule,
+    OneOfInputValidationRule,
 )
+Judge = Callable[[GraphQLSchema, DocumentNode], list[GraphQLError]]
+
+
+def judge_by(rules: Collection[type[ASTValidationRule]]) -> Judge:
+    """What is wrong with a document, and no word of what it may have meant; remembered for those asked lately."""
+
+    @lru_cache(CACHED_DOCUMENTS)
+    def judged(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError]:
+        return validate(schema, document, rules, MISTAKES, hide_suggestions=True)
+
+    return judged

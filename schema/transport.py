@@ -22,6 +22,7 @@ from resolvers.context import Context, Services
 from schema import graphiql, limits, sse
 from schema.build import PerchSchema
 from schema.delivery import Deliveries
+from schema.documents import filled
 from schema.negotiation import Draft, settled
 from schema.sockets import Sockets
 from schema.websocket import SocketHandler, TextFrames, authorization_of
@@ -49,6 +50,7 @@ class Endpoint(GraphQL[Context, None]):
         self._ide = ide
         self.sockets = sockets
         self.deliveries = Deliveries(schema, services)
+        self.documents = schema.documents
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -76,7 +78,8 @@ class Endpoint(GraphQL[Context, None]):
     async def _event_stream(self, request: Request, body: bytes) -> Response | None:
         """The answer to a subscription by somebody who accepts event streams; None for all else, which is answered as
         JSON: some clients list the media type on every request."""
-        asked = sse.subscription_of(_parameters(request, body), request.headers.get("last-event-id"))
+        parameters = filled(_parameters(request, body), self.documents)
+        asked = sse.subscription_of(parameters, request.headers.get("last-event-id"))
         if asked is None:
             return None
         context = await self.get_context(request, response=None)
@@ -91,7 +94,9 @@ class Endpoint(GraphQL[Context, None]):
 
     async def get_context(self, request: Request | WebSocket, response: object) -> Context:
         client_ip = request.client.host if request.client else "unknown"
-        context = Context(self._services.now(), client_ip, request.headers.get("user-agent"))
+        # A socket outlives what stands in for a primary.
+        services = self._services.now() if isinstance(request, Request) else self._services
+        context = Context(services, client_ip, request.headers.get("user-agent"))
         if isinstance(request, Request):
             try:
                 await guards.authenticate(context, request.headers.get("authorization"))

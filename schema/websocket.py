@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
+from graphql import GraphQLError
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import WebSocketDisconnected
@@ -16,6 +17,7 @@ from datastore.errors import RequestError, unauthenticated
 from resolvers import guards
 from resolvers.context import Context, Watch
 from schema import limits
+from schema.errors import render
 from schema.sockets import Ending, Sockets, stop
 
 # Close codes of graphql-transport-ws. 4403 and not 4401 for a bad or expired token: clients retry it with a new one.
@@ -169,13 +171,26 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             ending.add_done_callback(self._endings.discard)
 
     async def handle_subscribe(self, message: Any) -> None:
-        free = message["id"] in self.operations or len(self.operations) < limits.SUBSCRIPTIONS_PER_SOCKET
-        if free or not self.connection_acknowledged:
-            await super().handle_subscribe(message)
-            return
-        error = {"message": "Too many operations on this socket.", "extensions": {"code": "RATE_LIMITED"}}
-        refused: Any = {"id": message["id"], "type": "error", "payload": [error]}
-        await self.send_message(refused)
+        if self.connection_acknowledged and message["id"] not in self.operations:
+            try:
+                message = self._to_run(message)
+            except RequestError as error:
+                await self._refuse(message["id"], error)
+                return
+        await super().handle_subscribe(message)
+
+    def _to_run(self, message: Any) -> Any:
+        """The message with the text of its document. Raises RATE_LIMITED, and what Documents.text_of raises."""
+        if len(self.operations) >= limits.SUBSCRIPTIONS_PER_SOCKET:
+            raise RequestError("RATE_LIMITED", "Too many operations on this socket.")
+        endpoint: Any = self.view
+        payload = message["payload"]
+        query = endpoint.documents.text_of(payload.get("query"), payload.get("extensions"))
+        return message | {"payload": payload | {"query": query}}
+
+    async def _refuse(self, operation_id: str, error: RequestError) -> None:
+        refused = render(GraphQLError(error.message, original_error=error)).formatted
+        await self.send_message({"id": operation_id, "type": "error", "payload": [refused]})
 
     async def run_operation(self, operation: Operation[Context, None]) -> None:
         """The stock road; a homeTimelineEvents subscription comes back from it to be delivered in groups."""
@@ -232,8 +247,12 @@ def _well_formed(message: Any) -> bool:
         return payload is None or isinstance(payload, dict)
     return (
         isinstance(payload, dict)
-        and isinstance(payload.get("query"), str)
+        and (isinstance(payload.get("query"), str) or _names_a_document(payload))
         and isinstance(payload.get("operationName"), str | None)
         and isinstance(payload.get("variables"), dict | None)
         and isinstance(payload.get("extensions"), dict | None)
     )
+
+
+def _names_a_document(payload: Any) -> bool:
+    return payload.get("query") is None and isinstance((payload.get("extensions") or {}).get("persistedQuery"), dict)

@@ -131,7 +131,7 @@ def test_every_definition_that_is_named_exists(page: Path) -> None:
 def test_every_command_that_is_named_exists(page: Path) -> None:
     for target in re.findall(r"\bmake ([a-z-]+)", code(page)):
         assert target in MAKE_TARGETS, target
-    for command in re.findall(r"python -m app ([a-z]+)", code(page)):
+    for command in re.findall(r"python -m app ([a-z-]+)", code(page)):
         assert command in app.COMMANDS, command
 
 

@@ -1,6 +1,7 @@
 """Settings: one typed class, read from the environment by app.py only, printed as a table, refused in clear lines."""
 
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -75,8 +76,32 @@ def test_a_bad_setting_is_one_line_that_begins_with_a_name(
     with pytest.raises(ValidationError) as refused:
         Settings()
     (line,) = complaints(refused.value)
-    assert line.startswith("SECRET_KEY: " if value == "production" else f"{name}: ")
+    assert line.startswith("SECRET_KEY, MONGO_URL, REDIS_URL: " if value == "production" else f"{name}: ")
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("key", ["k" * 32, "secret" * 6, "changeme" * 4, "0123" * 10])
+def test_production_refuses_a_key_that_nobody_drew(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    urls = {"MONGO_URL": "mongodb://db.example/", "REDIS_URL": "redis://cache.example"}
+    for name, value in {"PROFILE": "production", "SECRET_KEY": key, **urls}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    (line,) = complaints(refused.value)
+    assert line.startswith("SECRET_KEY: ")
+    assert key not in line
+    monkeypatch.setenv("SECRET_KEY", secrets.token_hex(16))
+    assert Settings().profile == "production"
+
+
+def test_old_keys_are_split_at_commas_and_as_long_as_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLD_SECRET_KEYS", f"{KEY}, {KEY[::-1]}")
+    assert [key.get_secret_value() for key in Settings().old_secret_keys] == [KEY, KEY[::-1]]
+    assert KEY not in settings_table(Settings())
+    monkeypatch.setenv("OLD_SECRET_KEYS", f"{KEY},short")
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert complaints(refused.value) == ["OLD_SECRET_KEYS: give 32 characters or more"]
 
 
 def test_a_refused_key_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,9 +136,10 @@ def test_bad_settings_end_any_command_with_2_and_a_line_each() -> None:
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["PORT", "SEED"]
 
 
-def test_production_refuses_to_start_without_a_key(tmp_path: Path) -> None:
+def test_production_refuses_to_start_with_what_a_development_makes_up(tmp_path: Path) -> None:
     done = run("serve", PROFILE="production", DATA_DIR=str(tmp_path / "data"))
-    assert (done.returncode, done.stderr) == (2, "SECRET_KEY: required when PROFILE is production\n")
+    told = "SECRET_KEY, MONGO_URL, REDIS_URL: required when PROFILE is production\n"
+    assert (done.returncode, done.stderr) == (2, told)
     assert not (tmp_path / "data").exists()
 
 

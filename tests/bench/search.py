@@ -149,7 +149,7 @@ async def main(folder: Path) -> None:
         mongo = Mongo(url, "bench", deadline_ms=600_000)
         await plant(mongo)
         await measure(mongo)
-        mongo.close()
+        await mongo.close()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from datastore import ids
-from datastore.changes import Change, ChangeReader, Changes, Event, EventName, Lease
+from datastore.changes import Change, ChangeReader, Changes, Event, EventName, Lease, Token
 from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.mongo import Mongo
@@ -36,6 +36,12 @@ async def leased(changes: Changes, holder: str, seconds: float = 60) -> Lease:
         while (lease := await changes.lease(holder, seconds)) is None:
             continue
     return lease
+
+
+def token_of(change: Change) -> Token:
+    """The token of a change that has one, as all of a change stream do."""
+    assert change.token
+    return change.token
 
 
 async def read(reader: ChangeReader) -> Change:
@@ -245,7 +251,7 @@ async def test_a_stored_token_resumes_right_behind_its_change(mongo: Mongo, chan
         seen = [await read(reader) for _ in range(4)]
     assert [change.event.subject_id for change in seen] == made[:4]
     for stop in (2, 4):
-        assert await changes.store(seen[stop - 1].token, lease.fence)
+        assert await changes.store(token_of(seen[stop - 1]), lease.fence)
         again = await leased(changes, "a")
         assert again.token == seen[stop - 1].token
         assert [event.subject_id for event in await events(changes, again)][: 6 - stop] == made[stop:]
@@ -267,13 +273,13 @@ async def test_an_idle_token_resumes_behind_everything_that_was_passed_over(mong
     assert [event.subject_id for event in found] == [second.id]
 
 
-async def test_a_restart_from_now_forgets_what_was(mongo: Mongo, changes: Changes) -> None:
+async def test_a_watermark_of_the_present_forgets_what_was(mongo: Mongo, changes: Changes) -> None:
     await Tweets(mongo).add(ANN, "one", NOW_MS)
     lease = await leased(changes, "a")
     async with changes.watch(lease) as reader:
-        assert await changes.store((await read(reader)).token, lease.fence)
+        assert await changes.store(token_of(await read(reader)), lease.fence)
     await changes.beat()
-    await changes.restart_from_now(lease.fence)
+    await changes.store(await changes.present(), lease.fence)
     again = await leased(changes, "a")
     assert again.token is None
     later = await Tweets(mongo).add(ANN, "two", NOW_MS + 1)
@@ -311,12 +317,12 @@ async def test_a_lease_that_is_not_renewed_passes_on_and_the_old_holder_can_stor
     await Tweets(mongo).add(ANN, "two", NOW_MS + 1)
     old = await leased(changes, "a", seconds=0.05)
     async with changes.watch(old) as reader:
-        tokens = [(await read(reader)).token for _ in range(2)]
+        tokens = [token_of(await read(reader)) for _ in range(2)]
     new = await leased(changes, "b")
     assert new.fence > old.fence
     assert await changes.store(tokens[1], new.fence)
     assert not await changes.store(tokens[0], old.fence)
-    await changes.restart_from_now(old.fence)
+    await changes.store(await changes.present(), old.fence)
     await changes.release("a")
     assert await changes.lease("a", 60) is None
     assert (await leased(changes, "b")).token == tokens[1]

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from datastore import ids
+from datastore import bulk, ids
 from datastore.changes import Changes
 from datastore.entries import Entries
 from datastore.follows import Follows
 from datastore.likes import Likes
-from datastore.mongo import INDEXES, Doc, DuplicateKeyError, Mongo, duplicate_field
+from datastore.mongo import INDEXES, Doc, DuplicateKeyError, Mongo, Session, aggregated, duplicate_field
 from datastore.purges import Purges
 from datastore.records import TopWindow
 from datastore.retweets import Retweets
@@ -132,7 +132,7 @@ async def ask_everything(mongo: Mongo, people: list[int]) -> None:
     assert lease
     await changes.beat()
     await changes.store({"_data": "x"}, lease.fence)
-    await changes.restart_from_now(lease.fence)
+    await changes.store(await changes.present(), lease.fence)
     await changes.release("a")
 
 
@@ -152,7 +152,7 @@ async def profile(mongo_url: str) -> list[Doc]:
         return [doc async for doc in mongo.db["system.profile"].find(ours)]
     finally:
         await mongo.client.drop_database(mongo.db.name)
-        mongo.close()
+        await mongo.close()
 
 
 def shape(entry: Doc) -> str:
@@ -237,6 +237,29 @@ async def test_writes_wait_for_the_majority_and_are_retried_and_reads_ask_the_pr
     options: Any = mongo.client.options
     assert options.retry_writes
     assert options.retry_reads
+
+
+async def test_a_transaction_is_there_whole_or_not_at_all(mongo: Mongo) -> None:
+    async def work(session: Session) -> int:
+        await mongo.system.insert_one({"_id": "one"}, session=session)
+        await mongo.likes.insert_one({"_id": "two"}, session=session)
+        assert await mongo.system.count_documents({}) == 0
+        return await mongo.system.count_documents({}, session=session)
+
+    async def fails(session: Session) -> None:
+        await mongo.system.delete_many({}, session=session)
+        raise ConnectionError
+
+    assert await bulk.atomically(mongo, work) == 1
+    with pytest.raises(ConnectionError):
+        await bulk.atomically(mongo, fails)
+    assert (await mongo.system.count_documents({}), await mongo.likes.count_documents({})) == (1, 1)
+
+
+async def test_an_aggregation_gives_all_it_finds_beyond_a_first_batch(mongo: Mongo) -> None:
+    await mongo.system.insert_many([{"_id": number} for number in range(250)])
+    found = await aggregated(mongo.system, [{"$match": {"_id": {"$gte": 0}}}, {"$sort": {"_id": 1}}])
+    assert [doc["_id"] for doc in found] == [*range(250)]
 
 
 async def test_times_come_back_in_utc(mongo: Mongo) -> None:

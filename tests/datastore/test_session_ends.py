@@ -1,6 +1,7 @@
 """Session ends: every process learns of every end, whatever happens to its stream meanwhile."""
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -64,13 +65,13 @@ class Broken:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._mongo if name == "cluster_time" else self._mongo.sessions, name)
 
-    def watch(self, pipeline: Any, **options: Any) -> Any:
+    async def watch(self, pipeline: Any, **options: Any) -> Any:
         self.opened.append(options)
         if self.failures:
             raise self.failures.pop(0)
-        stream = self._mongo.sessions.watch(pipeline, **options)
-        self.stream = stream
-        return stream
+        stream: Any = self._mongo.sessions.watch(pipeline, **options)
+        self.stream = await stream if inspect.isawaitable(stream) else stream
+        return self.stream
 
 
 async def test_a_broken_stream_is_resumed_and_a_lost_history_is_looked_up(

@@ -12,11 +12,13 @@ from typing import Any
 
 import httpx
 
+from datastore.changes import Changes
 from datastore.devserver import Member, replica_set
 from datastore.mongo import PyMongoError
 from datastore.processes import Child
 from realtime.connect import RedisError
 from realtime.devserver import valkey_child
+from realtime.pipeline import settle
 from tests.faults.line import Line, line
 from tests.perch import Perch, Person
 from tests.processes import Cluster
@@ -30,8 +32,10 @@ WAITS = {
     "SWEEP_SECONDS": "0.3",
     "DRAIN_PAUSE_SECONDS": "0.05",
     "BREAKER_OPEN_SECONDS": "0.5",
-    "LOG_LEVEL": "INFO",
+    "ACCESS_TOKEN_SECONDS": "86400",
+    "PARTITIONS": "4",
 }
+PARTITIONS = int(WAITS["PARTITIONS"])
 SERVERS, WORKERS = ("server0", "server1"), ("worker0", "worker1")
 
 
@@ -84,6 +88,11 @@ class Box:
         os.kill(child.pid, signal.SIGSTOP)
         self._frozen.add(child.pid)
 
+    def freeze_process(self, name: str) -> None:
+        """SIGSTOP of a server or a worker."""
+        self._processes[name].send_signal(signal.SIGSTOP)
+        self._frozen.add(self._processes[name].pid)
+
     def thaw(self) -> None:
         """Whatever is frozen goes on."""
         while self._frozen:
@@ -116,7 +125,7 @@ class Box:
             if name not in self._processes or self._processes[name].returncode is not None:
                 await self.start(name)
         await eventually(self._is_whole, REPAIR_SECONDS)
-        await self.perch.settle()
+        await asyncio.wait_for(settle(Changes(self.perch.mongo), self.perch.redis, PARTITIONS), REPAIR_SECONDS)
 
     async def _is_whole(self) -> bool:
         status: Any = await self.perch.mongo.client.admin.command("replSetGetStatus")

@@ -322,7 +322,7 @@ async def test_a_transaction_whose_writer_was_killed_holds_up_no_purge_for_long(
     await bob.follow(ann)
     await ann.post("locked")
     # What SIGKILL leaves behind: nobody ends this transaction but MongoDB.
-    async with app.clients(perch.settings) as opened, await opened.mongo.client.start_session() as session:
+    async with app.clients(perch.settings) as opened, opened.mongo.session() as session:
         # As the embedded server's fifteen seconds, only sooner.
         life = await opened.mongo.client.admin.command("getParameter", transactionLifetimeLimitSeconds=1)
         assert life["transactionLifetimeLimitSeconds"] == 15

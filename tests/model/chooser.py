@@ -3,48 +3,10 @@
 from collections.abc import Iterator
 from random import Random
 
-from tests.model.run import PROLIFIC, Choice, Run
+from tests.model.run import Run
+from tests.model.themes import PROLIFIC, Choice
 from tests.model.world import PEOPLE
 
-# How often each verb is chosen where a command could go on instead, by what a run is about. In `all`, each run leaves
-# some out and doubles others (swarm testing: what is rare with all the rest around it becomes common).
-_HANDED_ON = {"work": 30.0, "relay": 30.0, "deliver": 16.0}
-THEMES: dict[str, dict[str, float]] = {
-    "all": _HANDED_ON
-    | {
-        "post": 8,
-        "reply": 2,
-        "retweet": 3,
-        "undo": 2,
-        "delete": 3,
-        "follow": 6,
-        "unfollow": 5,
-        "read": 10,
-        "connect": 6,
-    }
-    | {"block": 1, "unblock": 1, "mute": 1, "unmute": 1, "quiet": 0.2}
-    | {"crash": 2, "kill": 1, "lose": 3, "rewind": 1, "drop": 2, "reconnect": 1, "sweep": 3}
-    | {"evict": 4, "lapse": 2, "flush": 1},
-    "builds": _HANDED_ON
-    | {"post": 16, "delete": 1, "follow": 3, "unfollow": 1, "read": 14, "connect": 2}
-    | {"evict": 9, "lapse": 4, "flush": 1, "kill": 1, "sweep": 1},
-    "roads": _HANDED_ON
-    | {"post": 12, "retweet": 1, "delete": 3, "follow": 9, "unfollow": 8, "read": 8, "connect": 4}
-    | {"lose": 3, "drop": 2, "sweep": 2, "evict": 1, "rewind": 0.5},
-    "live": _HANDED_ON
-    | {"post": 12, "retweet": 4, "undo": 3, "delete": 6, "follow": 4, "unfollow": 1, "block": 0.5, "mute": 0.5}
-    | {
-        "read": 3,
-        "connect": 12,
-        "crash": 6,
-        "drop": 4,
-        "reconnect": 2,
-        "sweep": 4,
-        "evict": 4,
-        "flush": 0.5,
-        "lose": 2,
-    },
-}
 # What the one who reads most does most.
 _OF_READERS = {"follow", "unfollow", "block", "mute", "unblock", "unmute", "read", "connect", "evict", "lapse"}
 # What somebody asks for: not when so many are under way already, or each run would be long and of little at a time.
@@ -52,18 +14,6 @@ _ASKED = _OF_READERS - {"evict", "lapse"} | {"post", "reply", "retweet", "undo",
 CROWD = 6
 # Without these nothing happens at all.
 _NEEDED = {"post", "follow", "work", "relay", "read", "deliver"}
-# Before these commands many are held up, by theme: what must not come between then has the time to.
-_BUILDS: tuple[str, ...] = ("redis build",)
-_ROADS: tuple[str, ...] = ("redis merge", "redis announce", "users.update_one", "follows.update_many")
-_LIVE: tuple[str, ...] = ("redis deliver", "tweets.insert_one", "retweets.insert_one")
-HELD = {"all": _BUILDS + _ROADS + _LIVE, "builds": _BUILDS, "roads": _ROADS, "live": _LIVE}
-# What is evicted, by theme: the keys that it turns on.
-EVICTED = {
-    "all": ["tl", "tl", "on", "ev", "recent", "recent", "top on", "top ev"],
-    "builds": ["tl", "tl", "tl", "recent"],
-    "roads": ["tl", "recent", "recent", "top on", "top ev"],
-    "live": ["tl", "tl", "tl", "on", "ev", "top ev"],
-}
 # A run ends with the first of these.
 STEPS, CHOICES = 200, 600
 
@@ -73,10 +23,10 @@ class Chooser:
 
     def __init__(self, rng: Random, run: Run) -> None:
         self._rng, self._run = rng, run
-        swarm = run.theme == "all"
+        self._theme = run.theme
         self._weights = {
-            verb: weight * (rng.choice([0, 1, 1, 3]) if swarm and verb not in _NEEDED else 1)
-            for verb, weight in THEMES[run.theme].items()
+            verb: weight * (rng.choice([0, 1, 1, 3]) if self._theme.swarm and verb not in _NEEDED else 1)
+            for verb, weight in self._theme.weights.items()
         }
         # How much of the time commands go on rather than new things begin.
         self._going_on = rng.choice([0.5, 0.7, 0.8])
@@ -101,8 +51,13 @@ class Chooser:
             # What is impossible now is not made up for by the others: faults would be all that is left in a crowd.
             if self._possible(verb):
                 self._names += 1
-                who = self._reader if verb in _OF_READERS and rng.random() < 0.6 else rng.randrange(PEOPLE)
-                return self._choice(verb, f"{verb}{self._names}", who, rng.choice("ab"))
+                return self._choice(verb, f"{verb}{self._names}", self._who(verb), rng.choice("ab"))
+
+    def _who(self, verb: str) -> int:
+        rng = self._rng
+        if verb in _OF_READERS and rng.random() < self._theme.focus:
+            return self._reader
+        return PROLIFIC if verb == "post" and rng.random() < self._theme.prolific else rng.randrange(PEOPLE)
 
     def _step(self) -> Choice | None:
         """The next command of somebody who is not held up; now and then they are from here on."""
@@ -112,11 +67,14 @@ class Chooser:
             return None
         actor = rng.choice(runnable)
         which = rng.randrange(len(actor.waiting))
-        held = actor.waiting[which][0].startswith(HELD[self._run.theme]) and actor.name not in self._paused
+        held = actor.waiting[which][0].startswith(self._theme.held) and actor.name not in self._paused
         if rng.random() < (0.4 if held else self._pauses):
-            self._paused[actor.name] = self._drawn + rng.randrange(10, 120)
+            self._hold_up(actor.name)
             return None
         return "step", actor.name, which
+
+    def _hold_up(self, name: str) -> None:
+        self._paused[name] = self._drawn + self._rng.randrange(10, 120)
 
     def _possible(self, verb: str) -> bool:
         """Whether it is worth a choice now."""
@@ -129,6 +87,8 @@ class Chooser:
             return conveyor.relayed < len(conveyor.log)
         if verb == "work":
             return bool(conveyor.free())
+        if verb == "crowd":
+            return bool(run.world.crowd)
         if verb in ("lose", "crash"):
             return bool(conveyor.batches if verb == "lose" else run.scheduler.actors)
         return verb not in ("reply", "retweet", "undo", "delete") or bool(run.tweets)
@@ -145,7 +105,7 @@ class Chooser:
             whom = PROLIFIC if rng.random() < 0.5 else rng.randrange(PEOPLE)
             return "relate", verb, name, process, who, whom if whom != who else (who + 1) % PEOPLE
         if verb == "read":
-            return "read", name, process, who, rng.choice([1, 2, 3, 50]), rng.random() < 0.3
+            return "read", name, process, who, rng.choice([1, 2, 3, 50]), rng.random() < self._theme.live_reads
         if verb == "connect":
             who %= len(self._run.clients)
             return "connect", f"live{who}-{name}", process, who
@@ -165,7 +125,9 @@ class Chooser:
         if verb == "lose":
             return verb, rng.choice(list(self._run.conveyor.batches) or ["none"]), rng.random() < 0.5
         if verb == "evict":
-            return verb, rng.choice(EVICTED[self._run.theme]), who
+            return verb, rng.choice(self._theme.evicted), who
+        if verb == "crowd":
+            return verb, PROLIFIC if rng.random() < 0.9 else who, rng.random() < 0.5
         if verb == "lapse":
             return verb, who
         if verb == "sweep":
@@ -173,5 +135,10 @@ class Chooser:
         return (verb,) if verb == "quiet" else (verb, process)
 
     def __iter__(self) -> Iterator[Choice]:
-        while self._run.scheduler.steps < STEPS and self._drawn < CHOICES:
+        for choice in self._theme.opening:
+            yield choice
+            if choice[0] == "hold":
+                self._hold_up(choice[1])
+        opened = self._run.scheduler.steps
+        while self._run.scheduler.steps < opened + STEPS and self._drawn < CHOICES:
             yield self.next()

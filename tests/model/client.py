@@ -135,6 +135,7 @@ class Client:
         # Since the last resync: what was added, and from which moment of birth, author by author.
         self._added: set[int] = set()
         self._newest: dict[int, int] = {}
+        self._set_lost = False
 
     async def run(self, process: Process) -> None:
         """Connected, until cancelled."""
@@ -157,7 +158,13 @@ class Client:
         self.entries = {edge.entry_id for edge in page.edges}
         self._added.clear()
         self._newest.clear()
+        self._set_lost = False
         return page.live_token
+
+    def lost_set(self) -> None:
+        """The person's set is lost: before the resync that its rebuilding brings, what is handled again may be new to
+        the set that is being built."""
+        self._set_lost = True
 
     async def _take(self, process: Process, event: Numbered) -> None:
         if event.kind == "s":
@@ -180,13 +187,14 @@ class Client:
 
     def _in_order(self, event: Numbered) -> None:
         """One author's entries come in the order in which they were written, each once: those of top users at least
-        once, for their author is named."""
+        once, for their author is named. What the page showed may come again, at any time."""
         history = self._world.history
         again = event.entry_id in self._added
-        must(not again or bool(event.author_id), f"added twice: {event}")
+        must(not again or self._set_lost or bool(event.author_id), f"added twice: {event}")
         author, born = history.entries[event.entry_id].author, history.born[event.entry_id]
         # Relayed again, an old tweet is new to whoever has followed since and is not merged yet: a resync follows.
         merged = author == self.person or self._world.conveyor.settled((self.person, author))
-        must(again or not merged or born > self._newest.get(author, 0), f"out of order: {event}")
+        known = again or event.entry_id in self.entries
+        must(known or not merged or born > self._newest.get(author, 0), f"out of order: {event}")
         self._added.add(event.entry_id)
         self._newest[author] = max(born, self._newest.get(author, 0))

@@ -3,7 +3,7 @@ commands are sent without asyncio, so that a step has happened when it returns."
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -27,6 +27,13 @@ class GatedMongo:
 
     def __init__(self, wire: Wire, gate: Gate, written: Written) -> None:
         self._wire, self._gate, self._written = wire, gate, written
+
+    def standby(self) -> Self:
+        """The same: there is one member."""
+        return self
+
+    def without_primary_seconds(self) -> float:
+        return 0
 
     def __getattr__(self, name: str) -> "_Collection":
         return _Collection(self._wire[name], self._gate, self._written)
@@ -95,6 +102,8 @@ class Line:
         self._loaded: set[str] = set()
         # Scripts by their SHA.
         self._names: dict[str, str] = {}
+        # Those that publish.
+        self._speakers: set[str] = set()
         # In a small world streams have few events: cut them exactly and not by whole nodes of a hundred.
         self.send("CONFIG", "SET", "stream-node-max-entries", 1)
 
@@ -107,11 +116,18 @@ class Line:
         except ResponseError as error:
             raise AssertionError(f"Redis refuses {command}: {error}") from error
 
-    def load(self, name: str, script: str) -> None:
-        """Load a script, once."""
+    def load(self, name: str, script: str, speaks: bool) -> None:
+        """Load a script, once. `speaks`: it may publish."""
         if script not in self._loaded:
             self._loaded.add(script)
-            self._names[self.send("SCRIPT", "LOAD", script)] = name
+            sha = self.send("SCRIPT", "LOAD", script)
+            self._names[sha] = name
+            if speaks:
+                self._speakers.add(sha)
+
+    def speaks(self, command: tuple[Any, ...]) -> bool:
+        """Whether there may be something to hear after this command."""
+        return command[0] in ("EVAL", "SPUBLISH") or (command[0] == "EVALSHA" and command[1] in self._speakers)
 
     def label(self, command: tuple[Any, ...]) -> str:
         """What a command is called: scripts by their name."""
@@ -151,7 +167,7 @@ class GatedRedis(Redis):
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         await self._gate(self._line.label(args))
         answer = self._line.send(*args)
-        if args[0] in ("EVALSHA", "EVAL", "SPUBLISH"):
+        if self._line.speaks(args):
             for message in self._line.heard():
                 self._published(*message)
         callback = self.response_callbacks.get(args[0])

@@ -21,7 +21,7 @@ async def ground(folder: Path) -> AsyncIterator[Ground]:
     async with mongod(folder / "mongo") as mongo_url, valkey(folder / "redis") as redis_url:
         mongo = Mongo(mongo_url, "model")
         await mongo.ensure_indexes()
-        mongo.close()
+        await mongo.close()
         settings = Settings(secret_key=SecretStr("a secret for models, long enough to sign with"), rate_limits=False)
         found = Ground(Wire(mongo_url, "model"), Line(redis_url), settings)
         # A process that is killed leaves futures that nobody waits for any more.

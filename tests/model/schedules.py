@@ -1,15 +1,15 @@
 """Schedules: choices of a seed carried out, replayed, and shrunk to the few that are needed to fail."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from itertools import count
+from dataclasses import dataclass, field
 from random import Random
 from traceback import format_exception
 
-from tests.model.chooser import THEMES, Chooser
+from tests.model.chooser import Chooser
 from tests.model.client import CounterexampleError
-from tests.model.run import Choice, Run
+from tests.model.run import Run
+from tests.model.themes import THEMES, Choice, Theme
 from tests.model.world import FIRST_MS, RUN_MS, Clock, Ground, LuaFolder, Patch, Size, size_of, small
 
 
@@ -19,8 +19,8 @@ class Ablation:
     is a run that fails without it, None as long as none was found."""
 
     rule: str
-    # Where it is looked for.
-    theme: str = "all"
+    # Where it is looked for; None: what the seed says.
+    theme: str | None = None
     seed: int | None = None
     lua: tuple[tuple[str, str, str], ...] = ()
     python: tuple[Patch, ...] = ()
@@ -54,7 +54,7 @@ def play(ground: Ground, seed: int, choices: Sequence[Choice] | None = None, wit
 
 
 @asynccontextmanager
-async def opened(ground: Ground, size: Size, theme: str, without: Ablation) -> AsyncIterator[Run]:
+async def opened(ground: Ground, size: Size, theme: Theme, without: Ablation) -> AsyncIterator[Run]:
     """A world in which nothing has happened yet."""
     ground.runs += 1
     clock = Clock(FIRST_MS + ground.runs * RUN_MS)
@@ -70,10 +70,10 @@ async def opened(ground: Ground, size: Size, theme: str, without: Ablation) -> A
 
 async def _play(ground: Ground, seed: int, choices: Sequence[Choice] | None, without: Ablation) -> Outcome:
     rng, outcome = Random(seed), Outcome(seed, [])
-    theme, size = rng.choice(list(THEMES)), size_of(rng)
-    if theme == "roads":
-        size = replace(size, threshold=rng.choice([1, 2, 2]))
-    async with opened(ground, size, theme, without) as run:
+    drawn = rng.choice(list(THEMES))
+    theme = without.theme or drawn
+    size = size_of(rng, THEMES[theme].sizes)
+    async with opened(ground, size, THEMES[theme], without) as run:
         await run.plant(rng)
         try:
             for choice in choices if choices is not None else Chooser(rng, run):
@@ -87,11 +87,6 @@ async def _play(ground: Ground, seed: int, choices: Sequence[Choice] | None, wit
                 run.scheduler.log.append("".join(format_exception(error)))
         outcome.steps, outcome.log = run.scheduler.steps, [f"{theme}, {size}", *run.scheduler.log]
     return outcome
-
-
-def seeds_of(theme: str) -> Iterator[int]:
-    """The seeds whose runs have this theme, for ever."""
-    return (seed for seed in count() if Random(seed).choice(list(THEMES)) == theme)
 
 
 def search(ground: Ground, seeds: Iterable[int], without: Ablation = NOTHING) -> Outcome | None:

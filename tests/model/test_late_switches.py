@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 from datastore.changes import EventName
 from tests.model.run import Run
 from tests.model.schedules import NOTHING, opened
+from tests.model.themes import THEMES
 from tests.model.world import Ground, Size
 
 # Three followers promote, one demotes.
-SIZE = Size(kept=5, trim_at=6, events=9, top_events=9, threshold=2, batch=9, clients=1)
+SIZE = Size(kept=5, trim_at=6, events=9, top_events=9, threshold=2, batch=9, clients=1, crowd=0)
 AUTHOR = 0
 
 
@@ -56,7 +57,7 @@ class Story:
 
 def told(ground: Ground, story: Callable[[Story], Awaitable[None]]) -> None:
     async def tell() -> None:
-        async with opened(ground, SIZE, "roads", NOTHING) as run:
+        async with opened(ground, SIZE, THEMES["roads"], NOTHING) as run:
             # Whoever comes late reads before: their timeline is kept, and nobody rebuilds it.
             await run.do(("read", "before", "a", 3, 10, False))
             await Story(run).others()

@@ -1,7 +1,8 @@
 """World: the real rooms of a few processes over gated clients, four people, and a clock that ticks with each choice."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,6 +40,8 @@ HOUR_MS = 3_600_000
 # (module or class, name, what stands there instead).
 Patch = tuple[Any, str, Any]
 LUA = Path(scripts.__file__).parent / "lua"
+# What publishes in a script, by itself or through common.lua.
+_SPEAKS = re.compile(r"\bnumber\(|SPUBLISH")
 
 _HOME = cast(OperationDefinitionNode, parse("{ homeTimeline { edges { node { id } } } }").definitions[0])
 _HOME_LIVE = cast(OperationDefinitionNode, parse("{ homeTimeline { liveCursor } }").definitions[0])
@@ -75,7 +78,7 @@ class LuaFolder:
         common = self._texts["common.lua"]
         for name, text in self._texts.items():
             if name != "common.lua":
-                line.load(name.removesuffix(".lua"), common + text)
+                line.load(name.removesuffix(".lua"), common + text, bool(_SPEAKS.search(text)))
 
     def __truediv__(self, name: str) -> SimpleNamespace:
         return SimpleNamespace(read_text=lambda: self._texts[name])
@@ -92,20 +95,29 @@ class Size:
     threshold: int
     batch: int
     clients: int
+    # Followers who read nothing, and come and go together.
+    crowd: int
 
 
-def size_of(rng: Random) -> Size:
-    kept = rng.choice([2, 3, 3, 5])
-    return Size(
-        kept,
-        kept + rng.choice([1, 2]),
-        rng.choice([2, 4, 4, 9]),
-        rng.choice([3, 5, 9]),
-        # With 99 nobody becomes a top user; with 1 an author is one from two followers on.
-        rng.choice([1, 1, 2, 2, 99]),
-        rng.choice([1, 2, 9]),
-        rng.choice([1, 1, 2]),
-    )
+# What the fields of Size are drawn from.
+_SIZES: Mapping[str, tuple[int, ...]] = {
+    "kept": (2, 3, 3, 5),
+    "events": (2, 4, 4, 9),
+    "top_events": (3, 5, 9),
+    # With 99 nobody becomes a top user; with 1 an author is one from two followers on, with 3 by a crowd.
+    "threshold": (1, 1, 2, 2, 3, 99),
+    "batch": (1, 2, 9),
+    "clients": (1, 1, 2),
+    "crowd": (0,),
+}
+
+
+def size_of(rng: Random, sizes: Mapping[str, tuple[int, ...]]) -> Size:
+    """A size, with fields drawn from `sizes` where they are given there."""
+    drawn = {name: rng.choice(values) for name, values in {**_SIZES, **sizes}.items()}
+    if drawn["threshold"] == 3:
+        drawn["crowd"] = 4
+    return Size(trim_at=drawn["kept"] + rng.choice([1, 2]), **drawn)
 
 
 @dataclass
@@ -126,7 +138,9 @@ class World:
         self.scheduler = Scheduler()
         # Whoever is older has the lower id, as everywhere.
         self.people = [ids.first_at(clock.ms + n) for n in range(PEOPLE)]
-        docs = [new_doc(f"r{ground.runs}p{n}", "", clock.ms) | {"_id": id_} for n, id_ in enumerate(self.people)]
+        self.crowd = [ids.first_at(clock.ms + PEOPLE + n) for n in range(size.crowd)]
+        all_ = [*self.people, *self.crowd]
+        docs = [new_doc(f"r{ground.runs}p{n}", "", clock.ms) | {"_id": id_} for n, id_ in enumerate(all_)]
         ground.wire["users"].insert_many(docs)
         self.history = History(ground.wire, self.people)
         self.conveyor = Conveyor(self.scheduler, self.history)

@@ -1,15 +1,20 @@
 """Relay and worker: at least once, in order for each author, and nothing is lost however they end."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from datastore import ids
 from datastore.changes import Event, EventName
+from datastore.rescan import since_ms
 from realtime import handlers, keys
+from realtime.backlog import backlog
+from realtime.dead_letters import DeadLetters
+from realtime.fanout import Fanout
 from realtime.handlers import Rooms
 from realtime.pipeline import settle
 from realtime.relay import Relay, Waits, decode, encode
@@ -37,7 +42,7 @@ async def running(*things: Relay | Worker) -> AsyncIterator[list[asyncio.Task[No
 
 
 def relay(house: House) -> Relay:
-    return Relay(house.changes, house.clients.live, PARTITIONS, WAITS, house.timelines.forget_all)
+    return Relay(house.changes, house.clients.live, PARTITIONS, WAITS, house.timelines.forget_live)
 
 
 def worker(house: House) -> Worker:
@@ -207,6 +212,105 @@ async def test_poison_is_set_aside_after_five_tries_and_those_behind_it_move_on(
     assert good.id in (await house.timelines.page(reader, 5)).entry_ids
 
 
+async def test_what_was_set_aside_is_listed_put_back_where_it_stood_and_handled(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author, _ = house.people(2)
+    seen: list[int] = []
+    letters = DeadLetters(house.redis)
+
+    async def choke(rooms: Rooms, event: Event) -> None:
+        raise ValueError("poison")
+
+    async def note(rooms: Rooms, event: Event) -> None:
+        seen.append(event.subject_id)
+
+    monkeypatch.setattr("realtime.worker.HANDLERS", dict(handlers.HANDLERS) | {EventName.TWEET_POSTED: choke})
+    async with running(relay(house), worker(house)):
+        tweets = [(await house.tweet(author)).id for _ in range(3)]
+        await settled(house)
+        listed = [letter async for letter in letters.each()]
+        assert [(one.event["s"], one.why) for one in listed] == [(str(one), "ValueError: poison") for one in tweets]
+        assert await letters.drop([listed[0].id]) == 1
+        monkeypatch.setattr("realtime.worker.HANDLERS", dict(handlers.HANDLERS) | {EventName.TWEET_POSTED: note})
+        assert await letters.retry([listed[1].id]) == 1
+        assert await letters.retry() == 1
+        await settled(house)
+    assert seen == tweets[1:]
+    assert [letter async for letter in letters.each()] == []
+
+
+async def test_the_backlog_says_how_far_behind_the_workers_are_and_whether_anybody_relays(
+    house: House, seen: list[Event]
+) -> None:
+    author, _ = house.people(2)
+    streams = [keys.events(partition) for partition in range(PARTITIONS)]
+    assert (await backlog(house.changes, house.redis, streams)).relay_seconds == float("inf")
+    async with running(relay(house)):
+        tweet = await house.tweet(author)
+        stream = ids.bucket(tweet.id) % PARTITIONS
+        await wait_for_length(house, stream, 1)
+        behind = await backlog(house.changes, house.redis, streams)
+        # With the first heartbeat, which goes to each partition.
+        assert (behind.waiting, behind.pending, behind.dead_letters) == (1 + PARTITIONS, 0, 0)
+        await house.redis.xreadgroup(keys.GROUP, "somebody", {keys.events(stream): ">"})
+        taken = await backlog(house.changes, house.redis, streams)
+        assert (taken.waiting, taken.pending) == (PARTITIONS - 1, 2)
+        assert taken.oldest_seconds >= behind.oldest_seconds
+        assert taken.relay_seconds < 10
+        async with running(worker(house)):
+            await settled(house)
+        assert (await backlog(house.changes, house.redis, streams)).pending == 0
+
+
+async def test_an_author_with_many_readers_holds_up_nobody_and_keeps_their_order(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    much_followed, other, *readers = house.people(8)
+    monkeypatch.setattr("datastore.follows.WALK_BATCH", 2)
+    monkeypatch.setattr("realtime.handlers.WALK_BATCH", 2)
+    for reader in readers:
+        await house.follows.add(reader, much_followed, ids.now_ms())
+        await house.follows.add(reader, other, ids.now_ms())
+        await house.timelines.page(reader, 5)
+    order: list[int] = []
+    gate = asyncio.Event()
+    deliver = Fanout._deliver
+
+    async def held(self: Fanout, pairs: Sequence[tuple[Any, ...]]) -> None:
+        if self._turn:
+            await gate.wait()
+        await deliver(self, pairs)
+        order.extend({pair[3] for pair in pairs if pair[0] == "+"})
+
+    monkeypatch.setattr(Fanout, "_deliver", held)
+    async with running(relay(house), worker(house)):
+        first, second = await house.tweet(much_followed), await house.tweet(much_followed)
+        await house.tweets.remove(much_followed, first.id)
+        small = await house.tweet(other)
+        settling = asyncio.create_task(settled(house))
+        async with asyncio.timeout(10):
+            while small.id not in (await house.timelines.page(readers[-1], 9)).entry_ids:
+                await asyncio.sleep(0.01)
+        # What follows the burst waits for it, so that settling means what it says.
+        assert not settling.done()
+        gate.set()
+        await settling
+        print(
+            "DBG",
+            first.id,
+            second.id,
+            small.id,
+            order,
+            await house.redis.keys("tl:*"),
+            [await house.redis.zrange(keys.timeline(r), 0, -1) for r in readers],
+            readers,
+        )
+        for reader in readers:
+            assert (await house.timelines.page(reader, 9)).entry_ids == sorted([second.id, small.id], reverse=True)
+    assert not await house.redis.xpending_range(keys.events(0), keys.GROUP, "-", "+", 10)
+
+
 async def test_junk_in_the_stream_is_set_aside(house: House, seen: list[Event]) -> None:
     (author,) = house.people(1)
     async with running(relay(house), worker(house)):
@@ -235,6 +339,46 @@ async def test_two_workers_share_the_partitions_and_one_takes_all_when_the_other
 async def owners(house: House) -> set[str]:
     found = [await house.redis.get(keys.lease(partition)) for partition in range(PARTITIONS)]
     return {owner for owner in found if owner}
+
+
+async def test_what_the_oplog_forgot_is_read_from_the_documents(house: House, seen: list[Event]) -> None:
+    author, follower = house.people(2)
+    async with running(relay(house), worker(house)):
+        old = await house.tweet(author, ids.now_ms() - 3_600_000)
+        await settled(house)
+        await house.redis.hset(keys.presence(follower), "last", "x")
+        async with asyncio.timeout(10):
+            while not (await house.clients.mongo.system.find_one({"_id": "relay"}) or {})["token"]:
+                await asyncio.sleep(0.01)
+    seen.clear()
+    missed = [(await house.tweet(author)).id for _ in range(3)]
+    await house.tweets.remove(author, missed.pop())
+    await house.follows.add(follower, author, ids.now_ms())
+    await lose_history(house)
+    with capture_logs() as logs:
+        async with running(relay(house), worker(house)):
+            await settled(house)
+            later = await house.tweet(author)
+            await settled(house)
+    assert [one["event"] for one in logs if one["event"].startswith("relay.resc")] == ["relay.rescanned"]
+    posted = [event.subject_id for event in seen if event.name is EventName.TWEET_POSTED]
+    assert posted == [*missed, later.id]
+    assert old.id not in posted
+    assert Event(EventName.USER_FOLLOWED, ids.spread(author, ids.AUTHOR_BUCKETS), author, follower) in seen
+    # Who was present is told to read again: of what was deleted nothing is left to tell.
+    assert not await house.redis.exists(keys.presence(follower))
+
+
+async def lose_history(house: House) -> None:
+    """Set the watermark to ten minutes ago, when this mongod was not there yet."""
+    lease = await house.changes.lease("somebody", 0)
+    assert lease
+    assert lease.token
+    data = lease.token["_data"]
+    before = int(data[2:10], 16) - 600
+    assert since_ms(lease) // 1000 == before + 600
+    await house.changes.store({"_data": f"82{before:08X}{data[10:]}"}, lease.fence)
+    await house.changes.release("somebody")
 
 
 async def test_imported_documents_raise_no_events(house: House, seen: list[Event]) -> None:

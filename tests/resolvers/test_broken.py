@@ -17,12 +17,15 @@ class Boom(Exception):
     """Something nobody thought of."""
 
 
-@pytest.fixture(params=[Boom, AutoReconnect, KeyError, RecursionError])
+@pytest.fixture(params=[Boom, KeyError, RecursionError])
 def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking somebody up by name, and posting, fail."""
+    fail(monkeypatch, request.param)
 
+
+def fail(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
     async def boom(*args: Any, **kwargs: Any) -> None:
-        raise request.param(SECRET)
+        raise error(SECRET)
 
     monkeypatch.setattr(Users, "by_username", boom)
     monkeypatch.setattr(Tweets, "add", boom)
@@ -50,6 +53,15 @@ async def test_each_failure_has_a_request_id_of_its_own(perch: Perch) -> None:
         (error,) = (await perch.ask('{ user(username: "ann") { id } }')).errors
         ids.add(error["extensions"]["requestId"])
     assert len(ids) == 3
+
+
+async def test_a_database_that_is_away_is_no_bug(perch: Perch, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = await perch.person()
+    fail(monkeypatch, AutoReconnect)
+    answer = await ann.ask('mutation { postTweet(input: {text: "x"}) { tweet { id } errors { code } } }')
+    assert (answer.status, answer.data, answer.codes) == (503, None, ["UNAVAILABLE"])
+    assert answer.errors[0]["extensions"]["retryAfter"] > 0
+    assert "hunter2" not in str(answer.errors)
 
 
 @pytest.mark.usefixtures("broken")

@@ -5,9 +5,10 @@ from typing import Any
 
 import jwt
 import pytest
+from pydantic import SecretStr
 
 from schema import globalid
-from tests.perch import Perch, Person
+from tests.perch import Perch, Person, serving
 
 
 @pytest.fixture
@@ -137,3 +138,19 @@ async def test_what_one_does_needs_somebody_who_does_it(perch: Perch, ann: Perso
     answer = await perch.ask(f"mutation {{ {verb}(input: {given}) {{ errors {{ code }} }} }}")
     assert (answer.data, answer.codes) == (None, ["UNAUTHENTICATED"])
     assert (await ann.do("query ($id: ID!) { tweet(id: $id) { likeCount } }", id=tweet)) == {"tweet": {"likeCount": 0}}
+
+
+async def test_a_key_that_was_replaced_is_good_for_tokens_that_are_out_and_signs_no_new_ones(
+    perch: Perch, ann: Person
+) -> None:
+    new = SecretStr("another secret for tests, long enough to sign with")
+    fresh = perch.settings.model_copy(update={"secret_key": new})
+    async with serving(fresh.model_copy(update={"old_secret_keys": (perch.settings.secret_key,)})) as rotated:
+        assert not await refused(rotated, f"Bearer {ann.token}")
+        bob = await rotated.person()
+        assert not await refused(rotated, f"Bearer {bob.token}")
+    assert jwt.decode(bob.token, new.get_secret_value(), ["HS256"], audience="perch")
+    assert await refused(perch, f"Bearer {bob.token}")
+    async with serving(fresh) as over:
+        assert await refused(over, f"Bearer {ann.token}")
+        assert not await refused(over, f"Bearer {bob.token}")

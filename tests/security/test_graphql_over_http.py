@@ -51,7 +51,8 @@ def test_the_newer_media_type_is_for_those_who_name_it(accept: str, newer: bool)
     [
         ("{ __typename }", 200, True),
         ("{ viewer { user { id } } }", 200, True),
-        ("{ homeTimeline { nodes { id } } }", 200, True),
+        ("query ($n: Boolean = true) { homeTimeline @include(if: $n) { nodes { id } } }", 200, True),
+        ("{ homeTimeline { nodes { id } } }", 400, False),
         ("{", 400, False),
         ("{ nothing }", 400, False),
         ("query ($n: Int!) { topTweets(first: $n) { nodes { score } } }", 400, False),

@@ -1,0 +1,143 @@
+"""Soak: a population lives while misfortunes fall at random, and every so often all that anybody sees is compared with
+what the model says. `python -m tests.faults.soak --minutes 10 --seed 1`; exit code 1 if anything ever differed."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+from datastore.mongo import PyMongoError
+from realtime.connect import RedisError
+from schema import globalid
+from tests.faults import box as boxes
+from tests.faults.box import Box, eventually
+from tests.faults.misfortunes import MISFORTUNES
+from tests.faults.population import Population
+from tests.faults.watchers import Watcher
+from tests.perch import Person
+
+PEOPLE, WATCHERS = 16, 6
+# From one comparison to the next, and from one misfortune to the next at most.
+ROUND_SECONDS, PAUSE_SECONDS = 45.0, 7.0
+# How long a screen may take to show what has followed.
+SCREEN_SECONDS = 30.0
+JUDGED = 400
+
+
+async def misfortunes(population: Population, random: Random, seconds: float) -> None:
+    """One after the other; whatever one broke is whole before the next falls."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        await asyncio.sleep(random.uniform(1, PAUSE_SECONDS))
+        misfortune = random.choice(MISFORTUNES)
+        population.note(f"MISFORTUNE {misfortune.__name__}")
+        population.figures.faults[misfortune.__name__] += 1
+        with suppress(PyMongoError, RedisError):
+            await misfortune(population.box, random)
+        await asyncio.sleep(random.uniform(0, 3))
+        await population.box.repair()
+        population.note("repaired")
+
+
+async def judged(population: Population, watchers: list[Watcher]) -> list[str]:
+    """Every difference between what is seen and what the model says, while nobody acts."""
+    await population.rest()
+    await population.box.repair()
+    found = []
+    for person in population.people:
+        seen, expected = await pages(population.box, person), population.model.home(person)[:JUDGED]
+        lost, wrong = set(expected) - set(seen), set(seen) - set(expected)
+        doubled = len(seen) - len(set(seen)) + len(wrong)
+        population.figures.lost += len(lost)
+        population.figures.doubled += doubled
+        if lost or doubled:
+            found.append(f"{person.username}: lost {sorted(lost)}, not expected {sorted(wrong)}, {doubled} too many")
+    for watcher in watchers:
+
+        async def agrees(watcher: Watcher = watcher) -> bool:
+            return not watcher.differs()
+
+        try:
+            await eventually(agrees, SCREEN_SECONDS)
+        except TimeoutError:
+            found.append(f"the screen of {watcher.reader.username} differs in {sorted(watcher.differs())}")
+    return found
+
+
+async def pages(box: Box, person: Person) -> list[int]:
+    """The newest entries of a person's home timeline, read page by page from one server and the other."""
+    seen: list[int] = []
+    after = None
+    while len(seen) < JUDGED:
+        page = await box.at(person, len(seen) // 100 % 2).home(100, after)
+        seen += [globalid.of_type(edge["node"]["id"], "Tweet") for edge in page["edges"]]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+        after = page["pageInfo"]["endCursor"]
+    return seen[:JUDGED]
+
+
+async def soak(folder: Path, minutes: float, seed: int) -> int:
+    """How many differences were found."""
+    random, differences = Random(seed), 0
+    async with boxes.box(folder) as box:
+        population = Population(box, await box.perch.persons(PEOPLE), seed)
+        watchers = [Watcher(population, person) for person in population.people[:WATCHERS]]
+        tasks = [asyncio.create_task(population.live(number)) for number in range(PEOPLE)]
+        tasks += [asyncio.create_task(watcher.watch()) for watcher in watchers]
+        until = time.monotonic() + 60 * minutes
+        try:
+            while time.monotonic() < until and not any(task.done() for task in tasks):
+                population.may_act.set()
+                await misfortunes(population, random, min(ROUND_SECONDS, until - time.monotonic()))
+                found = await judged(population, watchers)
+                differences += len(found)
+                tell(population, found)
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        broken = [one for one in ended if isinstance(one, Exception)]
+        for one in broken:
+            print(f"soak: {one!r}")
+        summary(population, seed, minutes)
+        return differences + len(broken)
+
+
+def tell(population: Population, found: list[str]) -> None:
+    """One line for each round; the log of acts where something differs."""
+    figures = population.figures
+    print(f"soak: {sum(figures.acts.values()):,} acts, {figures.faults.total()} misfortunes, {len(found)} differences")
+    if found:
+        print(*found, "the last acts:", *population.log, sep="\n")
+    sys.stdout.flush()
+
+
+def summary(population: Population, seed: int, minutes: float) -> None:
+    """What goes into docs/operations.md."""
+    figures = population.figures
+    print(f"seed {seed}, {minutes:g} minutes: {figures.acts['write']:,} writes and {figures.acts['read']:,} pages")
+    print(f"lost {figures.lost}, doubled {figures.doubled}, retried {figures.retried}")
+    print(f"resyncs {figures.resyncs}, reconnects {figures.reconnects}, misfortunes {dict(figures.faults)}")
+    for kind, seconds in figures.seconds.items():
+        ordered = sorted(seconds)
+        told = {share: ordered[min(int(len(ordered) * share), len(ordered) - 1)] for share in (0.5, 0.99, 1)}
+        print(kind, {share: f"{value * 1000:.0f} ms" for share, value in told.items()} if ordered else "none")
+
+
+def main() -> int:
+    """The exit code."""
+    arguments = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
+    arguments.add_argument("--minutes", type=float, default=10)
+    arguments.add_argument("--seed", type=int, default=1)
+    given = arguments.parse_args()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        return 1 if asyncio.run(soak(Path(folder), given.minutes, given.seed)) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
