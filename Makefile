@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test test-model lint model bench bench-live graphiql import settings lock clean env-run env-dev
+.PHONY: help run test test-model lint model bench bench-live profile graphiql import settings lock clean env-run env-dev
 
 PYTHON ?= python3
 VENV := .venv
@@ -52,6 +52,9 @@ bench: env-dev ## requests beside Node servers, fan-out, growth, cached copies; 
 bench-live: env-dev ## live delivery over websockets, beside a Node server (LIVE_FLAGS="--sockets 1000 --storm 1000")
 	@$(MAKE) $(NODE_CLIENTS)/node_modules/.installed
 	@$(with_node); exec $(PY) -m tests.bench.live $${LIVE_FLAGS:-}
+
+profile: env-dev ## a flame graph of the server for each workload, in .data/flames (PROFILE_FLAGS="--only mix")
+	@exec $(PY) -m tests.bench.flames $${PROFILE_FLAGS:-}
 
 import: env-run ## load FOLLOWS=file.csv.gz, USERS=file, TWEETS=file (ON_ERROR=skip goes on after a bad row)
 	@[ -n "$${USERS:-}$${FOLLOWS:-}$${TWEETS:-}" ] || { echo "usage: make import FOLLOWS=file.csv.gz" >&2; exit 2; }

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.bench import plot, report
+from tests.bench import flames, plot, report
 
 
 def test_the_page_of_figures_is_made_from_what_was_measured() -> None:
@@ -36,3 +36,14 @@ def test_a_line_has_a_point_for_each_value() -> None:
     xs = [float(point.split(",")[0]) for point in points]
     assert len(xs) == 3
     assert abs((xs[1] - xs[0]) - (xs[2] - xs[1])) < 0.2
+
+
+def test_a_sample_lies_in_the_innermost_part_that_its_stack_names() -> None:
+    home = "home (resolvers/timelines.py:9);gather (asyncio/tasks.py:4)"
+    raw = [
+        "main (app.py:1);run (uvicorn/server.py:2);execute (graphql/execution/execute.py:3) 3",
+        f"main (app.py:1);execute (graphql/execution/execute.py:3);{home} 5",
+        "run (threading.py:9) 2",
+    ]
+    found = flames.shares(raw)
+    assert {part: share for part, share in found.items() if share} == {"GraphQL": 0.3, "resolvers": 0.5, "other": 0.2}
