@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 import app
 from datastore import ids, importer
 from datastore.changes import Changes
@@ -33,7 +31,7 @@ from realtime.scripts import Scripts
 from realtime.timelines import KEPT_ENTRIES, Bounds
 from resolvers.context import Services
 from tests.bench import report
-from tests.bench.machine import cpu_seconds, own_cpu_seconds, servers
+from tests.bench.machine import cpu_seconds, own_cpu_seconds, run, servers
 from tests.processes import Cluster
 
 READERS, ENTRIES = 5_000, 40
@@ -173,9 +171,9 @@ async def to_the_last(clients: app.Clients, services: Services, author_id: int, 
 
 async def shown(clients: app.Clients, readers: list[int], entry_id: int) -> list[bool]:
     """For each reader whether the kept timeline has the entry; the last ones pushed are asked first."""
-    if await clients.redis.zscore(keys.timeline(readers[-1]), str(entry_id)) is None:
+    if await clients.live.zscore(keys.timeline(readers[-1]), str(entry_id)) is None:
         return [False]
-    async with clients.redis.pipeline(transaction=False) as pipe:
+    async with clients.live.pipeline(transaction=False) as pipe:
         for reader in readers:
             pipe.zscore(keys.timeline(reader), str(entry_id))
         return [score is not None for score in await pipe.execute()]
@@ -192,11 +190,11 @@ async def burst(
     async def lagging() -> None:
         while True:
             began = loop.time()
-            await settle(changes, clients.redis, settings.partitions)
+            await settle(changes, clients.live, settings.partitions)
             lags.append(loop.time() - began)
             await asyncio.sleep(0.2)
 
-    used, redis_used, began = cpu_seconds(worker), await redis_cpu_seconds(clients.redis), loop.time()
+    used, redis_used, began = cpu_seconds(worker), await redis_cpu_seconds(clients.live), loop.time()
     sampling, moment_ms = asyncio.create_task(lagging()), 0
     for number in range(int(seconds * BURST_A_SECOND) // AT_ONCE):
         await asyncio.sleep(max(0.0, began + number * AT_ONCE / BURST_A_SECOND - loop.time()))
@@ -207,10 +205,10 @@ async def burst(
         await clients.mongo.tweets.insert_many(docs, ordered=False)
     written = loop.time() - began
     sampling.cancel()
-    await settle(changes, clients.redis, settings.partitions)
+    await settle(changes, clients.live, settings.partitions)
     drained = loop.time() - began - written
     entries = seconds * BURST_A_SECOND * (AVERAGE + 1)
-    cpu, redis_cpu = cpu_seconds(worker) - used, await redis_cpu_seconds(clients.redis) - redis_used
+    cpu, redis_cpu = cpu_seconds(worker) - used, await redis_cpu_seconds(clients.live) - redis_used
     pace = f"{seconds * BURST_A_SECOND / written:,.0f} tweets a second for {written:.0f} s, {AVERAGE} followers each"
     lag = f"median {statistics.median(lags):.2f} s, worst {max(lags):.2f} s, none {drained:.2f} s after the last"
     each = f"worker {cpu / entries * 1e6:.1f} us, Redis {redis_cpu / entries * 1e6:.1f} us"
@@ -239,11 +237,11 @@ async def with_a_worker(folder: Path, settings: Settings, follows: Path | None, 
 async def main(follows: Path | None, rounds: int, posts: int) -> Rows:
     with tempfile.TemporaryDirectory() as name:
         async with servers(Path(name)) as settings, app.clients(settings) as clients:
-            await watch(clients.redis)
-            found = await beside_a_pipeline(clients.redis, rounds, range(1, READERS + 1), ENTRIES)
-            await clients.redis.flushall()
+            await watch(clients.live)
+            found = await beside_a_pipeline(clients.live, rounds, range(1, READERS + 1), ENTRIES)
+            await clients.live.flushall()
             found += await with_a_worker(Path(name), settings, follows, posts, BURST_SECONDS)
-            return [*found, ("the longest that a script held Redis up", await held(clients.redis))]
+            return [*found, ("the longest that a script held Redis up", await held(clients.live))]
 
 
 if __name__ == "__main__":
@@ -253,7 +251,7 @@ if __name__ == "__main__":
     parser.add_argument("--posts", type=int, default=20)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    rows = uvloop.run(main(given.follows, given.rounds, given.posts))
+    rows = run(main(given.follows, given.rounds, given.posts))
     print(*(f"{what}: {told}" for what, told in rows), sep="\n")
     if given.write:
         report.keep("fanout", {"rows": rows})

@@ -14,12 +14,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import uvloop
-
 from tests.bench import peers
 from tests.bench.load import measure
-from tests.bench.peers import Server
-from tests.bench.reads import KEPT
+from tests.bench.machine import run
+from tests.bench.peers import Field, Server
+from tests.bench.reads import KEPT, spent
 from tests.bench.workloads import WORKLOADS, Workload
 from tests.bench.world import Size, World
 from tests.processes import ROOT
@@ -74,21 +73,26 @@ def shares(lines: Iterable[str]) -> dict[str, float]:
     return {part: found[part] / found.total() for part in (*PARTS, "other")}
 
 
+async def flames(field: Field, name: str, seconds: float) -> None:
+    """One workload: the graph, then the shares."""
+    server, workload, text = field.servers[0], WORKLOADS[name], DRAWN / f"{name}.txt"
+    await under_load(server, workload, field.world, seconds, "flamegraph", DRAWN / f"{name}.svg")
+    await under_load(server, workload, field.world, seconds, "raw", text)
+    await field.settle()
+    found = shares(text.read_text().splitlines())
+    print(f"{name:16}", *(f"{share:>10.0%}" for share in found.values()), flush=True)
+
+
 async def main(chosen: Sequence[str], seconds: float) -> None:
     DRAWN.mkdir(parents=True, exist_ok=True)
     KEPT.mkdir(parents=True, exist_ok=True)
     print(f"{'':16}", *(f"{part:>10}" for part in (*PARTS, "other")))
-    async with peers.running(["perch"], KEPT, Size()) as field:
-        for name in chosen:
-            await under_load(
-                field.servers[0], WORKLOADS[name], field.world, seconds, "flamegraph", DRAWN / f"{name}.svg"
-            )
-            await under_load(field.servers[0], WORKLOADS[name], field.world, seconds, "raw", DRAWN / f"{name}.txt")
-            await field.settle()
-            found = shares((DRAWN / f"{name}.txt").read_text().splitlines())
-            print(f"{name:16}", *(f"{share:>10.0%}" for share in found.values()), flush=True)
-    if any(WORKLOADS[name].writes for name in chosen):
-        shutil.rmtree(KEPT)
+    try:
+        async with peers.running(["perch"], KEPT, Size()) as field:
+            for name in chosen:
+                await flames(field, name, seconds)
+    finally:
+        spent(chosen)
     print(f"flame graphs: {DRAWN}/*.svg")
 
 
@@ -97,4 +101,4 @@ if __name__ == "__main__":
     parser.add_argument("--only", default=",".join(WORKLOADS))
     parser.add_argument("--seconds", type=float, default=10)
     given = parser.parse_args()
-    uvloop.run(main(given.only.split(","), given.seconds))
+    run(main(given.only.split(","), given.seconds))

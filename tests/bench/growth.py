@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvloop
 
 import app
 from datastore import ids, importer
@@ -33,7 +32,7 @@ from resolvers.context import Services
 from schema import cursors
 from tests.bench import report, world
 from tests.bench.load import Request, measure, post
-from tests.bench.machine import cpu_seconds, rss_mb, servers
+from tests.bench.machine import cpu_seconds, rss_mb, run, servers
 from tests.bench.peers import SETTINGS, TOKEN_SECONDS
 from tests.bench.workloads import LIST, OPERATIONS, SEARCHED, TWEET
 from tests.processes import Cluster
@@ -240,7 +239,7 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    figures = uvloop.run(main([int(step) for step in given.tweets.split(",")], given.seconds))
+    figures = run(main([int(step) for step in given.tweets.split(",")], given.seconds))
     print(json.dumps(figures, indent=1))
     if given.write:
         report.keep("growth", figures)

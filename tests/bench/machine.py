@@ -1,17 +1,22 @@
 """What every bench starts and looks at: private stores, and what a process has used. Measures nothing by itself."""
 
+import asyncio
 import os
 import resource
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
+import uvloop
 from pydantic import SecretStr
 
 from datastore.devserver import mongod
 from datastore.settings import Settings
 from realtime.devserver import valkey
 
+T = TypeVar("T")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -27,6 +32,18 @@ async def servers(folder: Path) -> AsyncIterator[Settings]:
             rate_limits=False,
             log_level="WARNING",
         )
+
+
+def run(bench: Coroutine[Any, Any, T]) -> T:
+    """What a bench gives. SIGTERM ends it as Ctrl-C does: what it started is stopped."""
+
+    async def stoppable() -> T:
+        task = asyncio.current_task()
+        assert task
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await bench
+
+    return uvloop.run(stoppable())
 
 
 def cpu_seconds(pid: int) -> float:

@@ -15,10 +15,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, fields
 
-import uvloop
-
 from tests.bench import peers, report
 from tests.bench.load import Sample, measure
+from tests.bench.machine import run
 from tests.bench.peers import Field, Server
 from tests.bench.workloads import WORKLOADS, Workload
 from tests.bench.world import Size
@@ -38,12 +37,19 @@ async def main(names: Sequence[str], chosen: Sequence[str], rounds: int, seconds
         shutil.rmtree(KEPT, ignore_errors=True)
     KEPT.mkdir(parents=True, exist_ok=True)
     figures: Figures = {}
-    async with peers.running(names, KEPT, Size()) as field:
-        for name in chosen:
-            figures |= await bench(field, name, rounds, seconds)
-    if any(WORKLOADS[name].writes for name in chosen):
-        shutil.rmtree(KEPT)
+    try:
+        async with peers.running(names, KEPT, Size()) as field:
+            for name in chosen:
+                figures |= await bench(field, name, rounds, seconds)
+    finally:
+        spent(chosen)
     return figures
+
+
+def spent(chosen: Sequence[str]) -> None:
+    """Throw the kept world away if one of the workloads has written to it."""
+    if any(WORKLOADS[name].writes for name in chosen):
+        shutil.rmtree(KEPT, ignore_errors=True)
 
 
 def taking_part(workload: str) -> set[str]:
@@ -117,6 +123,6 @@ if __name__ == "__main__":
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    found = uvloop.run(main(given.peers.split(","), given.only.split(","), given.rounds, given.seconds, given.fresh))
+    found = run(main(given.peers.split(","), given.only.split(","), given.rounds, given.seconds, given.fresh))
     if given.write:
         write(found, given.rounds, given.seconds)
