@@ -47,8 +47,18 @@ class _Collection:
     def find(self, query: Any, fields: Any = None) -> "_Cursor":
         return _Cursor(partial(self._real.find, query, fields), f"{self._real.name}.find", self._gate)
 
+    @property
+    def name(self) -> str:
+        return self._real.name
+
     def aggregate(self, pipeline: Any) -> "_Cursor":
-        return _Cursor(partial(self._real.aggregate, pipeline), f"{self._real.name}.aggregate", self._gate)
+        own = [stage for stage in pipeline if "$unionWith" not in stage]
+        unions = [stage["$unionWith"] for stage in pipeline if "$unionWith" in stage]
+        parts = [(self._real, own), *((self._real.beside(union["coll"]), union["pipeline"]) for union in unions)]
+        cursors = [
+            _Cursor(partial(real.aggregate, stages), f"{real.name}.aggregate", self._gate) for real, stages in parts
+        ]
+        return _Joined(cursors) if unions else cursors[0]
 
     def __getattr__(self, command: str) -> Callable[..., Awaitable[Any]]:
         async def run(*args: Any, **more: Any) -> Any:
@@ -95,6 +105,16 @@ class _Cursor:
     async def __aiter__(self) -> AsyncIterator[Any]:
         for doc in await self.to_list():
             yield doc
+
+
+class _Joined(_Cursor):
+    """Several, one after the other: what one aggregation joins is read at several moments."""
+
+    def __init__(self, cursors: list[_Cursor]) -> None:
+        self._cursors = cursors
+
+    async def to_list(self, _length: int | None = None) -> list[Any]:
+        return [doc for cursor in self._cursors for doc in await cursor.to_list()]
 
 
 class Line:
