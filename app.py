@@ -7,17 +7,17 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 import uvloop
 from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
@@ -42,7 +42,7 @@ from schema import health, transport
 from schema.build import build as build_schema
 from schema.documents import BadDocumentError, Documents
 from schema.documents import add as add_documents
-from schema.edge import Edge
+from schema.slim import Gate, Inbox
 from schema.sockets import Patience, Sockets
 
 DEMO_TWEET_SECONDS = 20.0
@@ -154,9 +154,8 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
         ide = GRAPHIQL if development else None
         documents = Documents.of(settings.trusted_documents, settings.documents)
         schema = build_schema(settings.cost_limit, development, documents)
-        endpoint = transport.routes(schema, services, ide, list(settings.allowed_origins), sockets)
-        edge = Middleware(Edge, trusted_proxies=settings.trusted_proxies)
-        asgi = Starlette(routes=[*endpoint, *probes], middleware=[edge])
+        front = transport.Front(ide, list(settings.allowed_origins), settings.trusted_proxies)
+        asgi = transport.application(schema, services, sockets, front, probes)
         asgi.state.sockets = sockets
         yield asgi
 
@@ -190,11 +189,35 @@ def patience_of(settings: Settings) -> Patience:
     )
 
 
-async def serve(settings: Settings) -> None:
-    """The API server, until SIGTERM; then it drains."""
-    async with api(settings) as asgi:
+async def serve(settings: Settings, listen_fd: int | None = None) -> None:
+    """The API server, until SIGTERM; then it drains. With WORKERS so many of them, behind one port."""
+    if settings.workers > 1 and listen_fd is None:
+        await serve_together(settings)
+        return
+    async with api(settings) as asgi, running(telemetry.follow_loop_lag()):
         spare_the_collector()
-        await Server(settings, asgi).serve()
+        await Server(settings, asgi).serve(None if listen_fd is None else [socket.socket(fileno=listen_fd)])
+
+
+async def serve_together(settings: Settings) -> None:
+    """Listens, answers nothing and hands the socket to WORKERS servers: whoever is free takes the next connection, and
+    none that waits is lost with a server that ends. They are started again when they die, and drain side by side."""
+    with processes.listener(settings.host, settings.port) as shared, tempfile.TemporaryDirectory() as counted:
+        handed = ("--listen-fd", str(shared.fileno()))
+
+        async def one() -> None:
+            # In that folder each of them counts, and each /metrics tells what all have (schema/health.py).
+            program = program_of(settings, "serve", *handed)
+            env = {**(program.env or {}), "PROMETHEUS_MULTIPROC_DIR": counted}
+            program = replace(program, env=env, held=(shared.fileno(),), among_ours=True)
+            process = Child(replace(program, orphan_signal=signal.SIGTERM))
+            await process.start()
+            async with processes.kept(process, say):
+                await asyncio.Event().wait()
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(settings.workers):
+                tasks.create_task(one())
 
 
 def spare_the_collector() -> None:
@@ -229,12 +252,30 @@ class Http(HttpToolsProtocol):
 
 
 class Socket(WebSocketsSansIOProtocol):
-    """uvicorn's websocket, likewise."""
+    """uvicorn's websocket, which can also be dropped, and be sent whole frames without a coroutine for each. Open, it
+    keeps little: no deques and not the request."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        inbox, writable = Inbox(), Gate()
+        writable.set()
+        self.queue, self.writable = cast(Any, inbox), cast(Any, writable)
+
+    def start_keepalive(self) -> None:
+        super().start_keepalive()
+        # It has been answered.
+        del self.request, self.response
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if self.handshake_initiated and not self.close_sent:
-            self.scope["extensions"]["perch.abort"] = {"abort": self.transport.abort}
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions["perch.socket"] = self
+
+    def push(self, frame: bytes) -> None:
+        """Send a frame behind all that was sent, if the connection is open. For those who saw that it is `writable`."""
+        if not self.close_sent and not self.disconnected:
+            self.transport.write(frame)
 
 
 def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:
@@ -446,9 +487,8 @@ def demo_threshold(settings: Settings) -> int:
     return settings.top_user_threshold if chosen else DEMO_TOP_USER_THRESHOLD
 
 
-@asynccontextmanager
-async def child(settings: Settings, command: str, suffix: str = "") -> AsyncIterator[Child]:
-    """`python -m app COMMAND` with these settings, started again whenever it dies; its log's name has the suffix."""
+def program_of(settings: Settings, command: str, *arguments: str, suffix: str = "") -> Program:
+    """`python -m app COMMAND` with these settings; its log's name has the suffix."""
     data_dir = settings.data_dir.absolute()
     env = os.environ | {
         "PORT": str(settings.port),
@@ -458,8 +498,14 @@ async def child(settings: Settings, command: str, suffix: str = "") -> AsyncIter
         "TOP_USER_THRESHOLD": str(settings.top_user_threshold),
         "PYTHONUNBUFFERED": "1",
     }
-    run = (sys.executable, "-m", "app", command)
-    process = Child(Program(command, run, data_dir / f"{command}{suffix}.log", env, orphan_signal=signal.SIGKILL))
+    run = (sys.executable, "-m", "app", command, *arguments)
+    return Program(command, run, data_dir / f"{command}{suffix}.log", env, orphan_signal=signal.SIGKILL)
+
+
+@asynccontextmanager
+async def child(settings: Settings, command: str, suffix: str = "") -> AsyncIterator[Child]:
+    """`python -m app COMMAND` with these settings, started again whenever it dies."""
+    process = Child(program_of(settings, command, suffix=suffix))
     await process.start()
     async with processes.kept(process, say):
         yield process
@@ -472,7 +518,9 @@ def say(line: str) -> None:
 
 def welcome(settings: Settings) -> str:
     """What to open and what to try first."""
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104  compared, not bound
+    # Compared, and not bound to.
+    everywhere = ("0.0.0.0", "::")  # noqa: S104  # nosec B104
+    host = "127.0.0.1" if settings.host in everywhere else settings.host
     return WELCOME.format(password=DEMO_PASSWORD, url=f"http://{host}:{settings.port}/graphql", logs=settings.data_dir)
 
 
@@ -491,6 +539,7 @@ def parser() -> argparse.ArgumentParser:
     documents = commands.choices["documents"]
     documents.add_argument("verb", choices=("add",), help="what to do")
     documents.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".graphql, or a manifest (.json)")
+    commands.choices["serve"].add_argument("--listen-fd", type=int, help="a socket that listens already (WORKERS)")
     commands.choices["token"].add_argument("name", help="username")
     commands.choices["reconcile"].add_argument(
         "--check", action="store_true", help="repair nothing; exit code 1 if anything has drifted"
@@ -512,7 +561,7 @@ def command_of(args: argparse.Namespace, settings: Settings) -> Coroutine[Any, A
     if args.command == "dev":
         return dev(settings, args.under_make)
     commands: dict[str, Command] = {
-        "serve": serve,
+        "serve": lambda found: serve(found, args.listen_fd),
         "work": work,
         "import": lambda found: import_(found, args),
         "reconcile": lambda found: reconcile(found, args.check),

@@ -115,7 +115,7 @@ INDEXES: Mapping[str, Sequence[tuple[Keys, Doc]]] = {
     "follows": [
         ([("_id.a", ASCENDING), ("at", DESCENDING), ("_id.f", DESCENDING)], {}),
         ([("_id.f", ASCENDING), ("at", DESCENDING), ("_id.a", DESCENDING)], {}),
-        ([("_id.f", ASCENDING), ("_id.a", ASCENDING)], {"partialFilterExpression": {"top": True}}),
+        ([("_id.f", ASCENDING), ("_id.a", ASCENDING), ("top", ASCENDING)], {"partialFilterExpression": {"top": True}}),
     ],
     # The pair {t: tweet, u: user} is the _id.
     "likes": [
@@ -129,7 +129,10 @@ INDEXES: Mapping[str, Sequence[tuple[Keys, Doc]]] = {
         ([("_id.t", ASCENDING)], {}),
     ],
     "retweets": [
-        ([("author", ASCENDING), ("tweet", ASCENDING)], {"unique": True, "partialFilterExpression": {"alive": True}}),
+        (
+            [("author", ASCENDING), ("tweet", ASCENDING), ("alive", ASCENDING)],
+            {"unique": True, "partialFilterExpression": {"alive": True}},
+        ),
         (RETWEETS_BY_AUTHOR, _LIVE),
         ([("tweet", ASCENDING), ("_id", DESCENDING)], _LIVE),
         # For the purge of their author alone.

@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
     work_port: int = Field(default=0, ge=0, le=65535, description="of a worker's /readyz and /metrics; 0: none")
+    workers: int = Field(default=1, ge=1, le=64, description="server processes behind one port")
     profile: Literal["development", "production"] = Field(default="development", description="how strict it all is")
     data_dir: Path = Field(default=Path(".data"), description="embedded servers, logs and the development key")
     mongo_url: str = Field(default="", pattern=MONGO_URL, description="MongoDB replica set; empty: embedded")
