@@ -12,17 +12,17 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 import uvloop
 from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+from datastore import backup as backups
 from datastore import demo_world, ids, importer, ownership, processes
 from datastore.changes import Changes
 from datastore.mongo import Mongo
@@ -42,7 +42,7 @@ from schema import health, transport
 from schema.build import build as build_schema
 from schema.documents import BadDocumentError, Documents
 from schema.documents import add as add_documents
-from schema.edge import Edge
+from schema.slim import Gate, Inbox
 from schema.sockets import Patience, Sockets
 
 DEMO_TWEET_SECONDS = 20.0
@@ -60,6 +60,8 @@ COMMANDS = {
     "dev": "run everything here, servers included: what `make run` runs",
     "import": "load users, follows and tweets from files",
     "reconcile": "compare counters, timelines and lists with their truth, and repair them",
+    "backup": "write the whole database to one file, as it is at one moment",
+    "restore": "fill an empty database from such a file, and empty Redis",
     "dead-letters": "list, retry or drop the events that workers set aside",
     "token": "print an access token (not in production)",
     "documents": "trust the documents of files, by their SHA-256",
@@ -152,9 +154,8 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
         ide = GRAPHIQL if development else None
         documents = Documents.of(settings.trusted_documents, settings.documents)
         schema = build_schema(settings.cost_limit, development, documents)
-        endpoint = transport.routes(schema, services, ide, list(settings.allowed_origins), sockets)
-        edge = Middleware(Edge, trusted_proxies=settings.trusted_proxies)
-        asgi = Starlette(routes=[*endpoint, *probes], middleware=[edge])
+        front = transport.Front(ide, list(settings.allowed_origins), settings.trusted_proxies)
+        asgi = transport.application(schema, services, sockets, front, probes)
         asgi.state.sockets = sockets
         yield asgi
 
@@ -251,12 +252,30 @@ class Http(HttpToolsProtocol):
 
 
 class Socket(WebSocketsSansIOProtocol):
-    """uvicorn's websocket, likewise."""
+    """uvicorn's websocket, which can also be dropped, and be sent whole frames without a coroutine for each. Open, it
+    keeps little: no deques and not the request."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        inbox, writable = Inbox(), Gate()
+        writable.set()
+        self.queue, self.writable = cast(Any, inbox), cast(Any, writable)
+
+    def start_keepalive(self) -> None:
+        super().start_keepalive()
+        # It has been answered.
+        del self.request, self.response
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if self.handshake_initiated and not self.close_sent:
-            self.scope["extensions"]["perch.abort"] = {"abort": self.transport.abort}
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions["perch.socket"] = self
+
+    def push(self, frame: bytes) -> None:
+        """Send a frame behind all that was sent, if the connection is open. For those who saw that it is `writable`."""
+        if not self.close_sent and not self.disconnected:
+            self.transport.write(frame)
 
 
 def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:
@@ -292,6 +311,7 @@ async def work(settings: Settings) -> None:
             await asyncio.Event().wait()
         probes = health.routes(pipeline.probes(), {}, settings.metrics, lambda: False, pipeline.backlog)
         config = uvicorn_config(settings.model_copy(update={"port": settings.work_port}), Starlette(routes=probes))
+        config.lifespan = "off"
         # NOTE: not serve(), which would take the signals that cancel this.
         await uvicorn.Server(config)._serve()
 
@@ -358,6 +378,24 @@ async def reconcile(settings: Settings, check: bool) -> None:
         raise DevServerError(f"{report.left:,} differences are left")
 
 
+async def backup(settings: Settings, path: Path) -> None:
+    """Writes MongoDB's database to a file while everything runs on."""
+    async with clients(settings) as opened:
+        counts = await backups.backup(opened.mongo, path)
+    say(f"{path}: {sum(counts.values()):,} documents, {path.stat().st_size:,} bytes")
+
+
+async def restore(settings: Settings, path: Path) -> None:
+    """Fills an empty database; Redis is emptied, since what it holds was derived from another one."""
+    async with clients(settings) as opened:
+        try:
+            counts = await backups.restore(opened.mongo, path)
+        except backups.BackupError as error:
+            raise DevServerError(str(error)) from error
+        await opened.redis.flushdb()
+    say(f"{sum(counts.values()):,} documents restored; now run: python -m app reconcile")
+
+
 async def dead_letters(settings: Settings, action: str, ids: Sequence[str]) -> None:
     """Lists, puts back or drops the events with these ids, or all that workers set aside."""
     async with clients(settings) as opened:
@@ -414,7 +452,8 @@ async def demo_author(settings: Settings) -> None:
 async def dev(settings: Settings, under_make: bool = False) -> None:
     """Everything on one machine until cancelled; then demo author, server, worker, Valkey and MongoDB stop in turn."""
     with ownership.own(settings.data_dir, ownership.MAKE_RUN):
-        processes.check_port(settings.host, settings.port)
+        for port in range(settings.port, settings.port + 1 + settings.cluster):
+            processes.check_port(settings.host, port)
         async with AsyncExitStack() as stack:
             stack.callback(say, "stopped")
             if under_make:
@@ -430,6 +469,11 @@ async def dev(settings: Settings, under_make: bool = False) -> None:
             say("starting the worker and the server")
             await stack.enter_async_context(child(settings, "work"))
             server = await stack.enter_async_context(child(settings, "serve"))
+            if settings.cluster:
+                second = settings.model_copy(update={"port": settings.port + 1})
+                for command in ("work", "serve"):
+                    await stack.enter_async_context(child(second, command, "-2"))
+                say(f"a second server listens at port {second.port}")
             if not await server.ready(lambda: processes.is_ok(settings.host, settings.port, "/readyz")):
                 raise DevServerError(f"the server does not start: {processes.last_words(server.program.log)}")
             print(welcome(settings), flush=True)
@@ -443,10 +487,11 @@ def demo_threshold(settings: Settings) -> int:
     return settings.top_user_threshold if chosen else DEMO_TOP_USER_THRESHOLD
 
 
-def program_of(settings: Settings, command: str, *arguments: str) -> Program:
-    """`python -m app COMMAND` with these settings."""
+def program_of(settings: Settings, command: str, *arguments: str, suffix: str = "") -> Program:
+    """`python -m app COMMAND` with these settings; its log's name has the suffix."""
     data_dir = settings.data_dir.absolute()
     env = os.environ | {
+        "PORT": str(settings.port),
         "MONGO_URL": settings.mongo_url,
         "REDIS_URL": settings.redis_url,
         "DATA_DIR": str(data_dir),
@@ -454,13 +499,13 @@ def program_of(settings: Settings, command: str, *arguments: str) -> Program:
         "PYTHONUNBUFFERED": "1",
     }
     run = (sys.executable, "-m", "app", command, *arguments)
-    return Program(command, run, data_dir / f"{command}.log", env, orphan_signal=signal.SIGKILL)
+    return Program(command, run, data_dir / f"{command}{suffix}.log", env, orphan_signal=signal.SIGKILL)
 
 
 @asynccontextmanager
-async def child(settings: Settings, command: str) -> AsyncIterator[Child]:
+async def child(settings: Settings, command: str, suffix: str = "") -> AsyncIterator[Child]:
     """`python -m app COMMAND` with these settings, started again whenever it dies."""
-    process = Child(program_of(settings, command))
+    process = Child(program_of(settings, command, suffix=suffix))
     await process.start()
     async with processes.kept(process, say):
         yield process
@@ -473,7 +518,9 @@ def say(line: str) -> None:
 
 def welcome(settings: Settings) -> str:
     """What to open and what to try first."""
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104  compared, not bound
+    # Compared, and not bound to.
+    everywhere = ("0.0.0.0", "::")  # noqa: S104  # nosec B104
+    host = "127.0.0.1" if settings.host in everywhere else settings.host
     return WELCOME.format(password=DEMO_PASSWORD, url=f"http://{host}:{settings.port}/graphql", logs=settings.data_dir)
 
 
@@ -497,6 +544,8 @@ def parser() -> argparse.ArgumentParser:
     commands.choices["reconcile"].add_argument(
         "--check", action="store_true", help="repair nothing; exit code 1 if anything has drifted"
     )
+    for name in ("backup", "restore"):
+        commands.choices[name].add_argument("path", type=Path, metavar="FILE", help="for instance perch.bson.gz")
     commands.choices["dead-letters"].add_argument("action", choices=("list", "retry", "drop"))
     commands.choices["dead-letters"].add_argument("ids", nargs="*", help="as `list` shows them; none: all of them")
     for kind in ("users", "follows", "tweets"):
@@ -516,6 +565,8 @@ def command_of(args: argparse.Namespace, settings: Settings) -> Coroutine[Any, A
         "work": work,
         "import": lambda found: import_(found, args),
         "reconcile": lambda found: reconcile(found, args.check),
+        "backup": lambda found: backup(found, args.path),
+        "restore": lambda found: restore(found, args.path),
         "dead-letters": lambda found: dead_letters(found, args.action, args.ids),
         "token": lambda found: token(found, args.name),
     }

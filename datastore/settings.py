@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     )
     documents: Path = Field(default=Path("documents.json"), description="trusted documents, by hash")
     seed: bool = Field(default=True, description="`make run`: a living world on first start, and a demo author")
+    cluster: bool = Field(default=False, description="`make run`: three mongods, two servers, two workers")
     rate_limits: bool = Field(default=True, description="action limits and log-in throttles")
     metrics: bool = Field(default=True, description="Prometheus metrics at /metrics")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="least level logged")

@@ -50,9 +50,11 @@ class Hub:
         self._follows = follows
         self._presence_ms = presence_ms
         self.sweep_seconds = sweep_seconds
-        self._readers: dict[str, set[Reader]] = {}
+        # Mostly one a channel: a tuple is a quarter of a set.
+        self._readers: dict[str, tuple[Reader, ...]] = {}
         self._taps: dict[str, set[Tap]] = {}
-        self._confirmed: dict[str, asyncio.Event] = {}
+        self._confirmed: set[str] = set()
+        self._unconfirmed: dict[str, asyncio.Event] = {}
         self._of_top_users: asyncio.Queue[tuple[str, Numbered]] = asyncio.Queue()
 
     async def run(self) -> None:
@@ -67,20 +69,37 @@ class Hub:
     @asynccontextmanager
     async def attach(self, reader_id: int) -> AsyncIterator[Reader]:
         """A reader of this timeline, subscribed and confirmed. The channel closes with its last reader."""
-        channel = keys.reader_channel(reader_id)
         reader = Reader(reader_id, self)
-        self._readers.setdefault(channel, set()).add(reader)
-        telemetry.LIVE_READERS.inc()
         try:
-            await self._subscribe(channel)
+            await self.enter(reader)
             yield reader
         finally:
-            telemetry.LIVE_READERS.dec()
-            self._readers[channel].discard(reader)
-            if not self._readers[channel]:
-                del self._readers[channel]
-                self._confirmed.pop(channel, None)
-                await asyncio.shield(self._unsubscribe(channel))
+            await self.leave(reader)
+
+    def reader(self, reader_id: int) -> Reader:
+        """A reader of this timeline, not yet entered. It must be left."""
+        return Reader(reader_id, self)
+
+    async def enter(self, reader: Reader) -> None:
+        """Feed a reader from now on; subscribed and confirmed."""
+        channel = keys.reader_channel(reader.reader_id)
+        self._readers[channel] = (*self._readers.get(channel, ()), reader)
+        telemetry.LIVE_READERS.inc()
+        await self._subscribe(channel)
+
+    async def leave(self, reader: Reader) -> None:
+        """Feed a reader no longer; idempotent."""
+        channel = keys.reader_channel(reader.reader_id)
+        before = self._readers.get(channel, ())
+        if reader not in before:
+            return
+        telemetry.LIVE_READERS.dec()
+        left = tuple(other for other in before if other is not reader)
+        if left:
+            self._readers[channel] = left
+        else:
+            del self._readers[channel]
+            await asyncio.shield(self._unsubscribe(channel))
 
     @asynccontextmanager
     async def watch(self, *channels: str) -> AsyncIterator[asyncio.Event]:
@@ -120,7 +139,6 @@ class Hub:
                 self._taps[channel].discard(tap)
                 if not self._taps[channel]:
                     del self._taps[channel]
-                    self._confirmed.pop(channel, None)
                     await asyncio.shield(self._unsubscribe(channel))
 
     async def missed(self, reader_id: int, position: str) -> tuple[list[Numbered] | None, str]:
@@ -162,18 +180,22 @@ class Hub:
             await asyncio.sleep(self.sweep_seconds)
 
     async def _subscribe(self, channel: str) -> None:
-        confirmed = self._confirmed.get(channel)
-        if confirmed is None:
-            confirmed = self._confirmed[channel] = asyncio.Event()
+        if channel in self._confirmed:
+            return
+        waiting = self._unconfirmed.get(channel)
+        if waiting is None:
+            waiting = self._unconfirmed[channel] = asyncio.Event()
             await self._subscriber.subscribe(channel)
         try:
-            await asyncio.wait_for(confirmed.wait(), self.sweep_seconds)
+            await asyncio.wait_for(waiting.wait(), self.sweep_seconds)
         except TimeoutError:
             log.warning("hub.unconfirmed")
 
     async def _unsubscribe(self, channel: str) -> None:
         if channel in self._readers or channel in self._taps:
             return
+        self._confirmed.discard(channel)
+        self._unconfirmed.pop(channel, None)
         await self._subscriber.unsubscribe(channel)
 
     def _dispatch(self, kind: str, channel: str, data: str) -> None:
@@ -191,7 +213,8 @@ class Hub:
                 reader.own.offer(previous, event)
         elif kind == "ssubscribe":
             # Repeated after a reconnect, and then something may have been missed.
-            if confirmed := self._confirmed.get(channel):
+            if confirmed := self._unconfirmed.pop(channel, None):
+                self._confirmed.add(channel)
                 confirmed.set()
             if channel == keys.TOP_CHANNEL:
                 for reader in self._all_readers():
@@ -236,10 +259,10 @@ class Hub:
                 except RedisError as error:
                     log.warning("hub.sweep_failed", error=type(error).__name__)
 
-    async def _look_after(self, groups: list[set[Reader]]) -> None:
+    async def _look_after(self, groups: list[tuple[Reader, ...]]) -> None:
         names: list[str] = []
         for group in groups:
-            reader_id = next(iter(group)).reader_id
+            reader_id = group[0].reader_id
             names += (keys.presence(reader_id), keys.reader_stream(reader_id))
         # One command: as 1,500 in a pipeline they took a sixth of the process's CPU at a thousand sockets.
         top_last, lasts = await asyncio.gather(

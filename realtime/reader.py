@@ -1,11 +1,10 @@
 """Reader: one open subscription's place in its streams. Holds no connection; the hub feeds it and reads for it.
 
 Guarantee: exactly the numbered events behind the position, in order, each once, or a resync in their place. Never a
-silent hole, never a repeat.
+silent hole, never a repeat. An idle one is a few hundred bytes: no task, no event of asyncio's, no deque.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -32,17 +31,35 @@ class Numbered:
     reason: ResyncReason = ResyncReason.STATE_LOST
 
 
+class Wake:
+    """What to call when there is something to do. Nothing at first."""
+
+    __slots__ = ("call",)
+
+    def __init__(self) -> None:
+        self.call: Callable[[], None] = _nobody
+
+    def set(self) -> None:
+        """There is."""
+        self.call()
+
+
+def _nobody() -> None:
+    pass
+
+
 @dataclass(slots=True, eq=False)
 class Chain:
     """A reader's place in one stream. `position` is the token of the last event handed out, `tail` of the last one
     queued; `stale` says that pub/sub does not suffice and the stream must be read on."""
 
-    wake: asyncio.Event
+    wake: Wake
     position: str = ""
     tail: str = ""
     stale: bool = False
     overflowed: bool = False
-    queue: deque[Numbered] = field(default_factory=deque)
+    # Short, and mostly empty: a deque would be 600 bytes.
+    queue: list[Numbered] = field(default_factory=list)
 
     def start(self, position: str) -> None:
         """Begin here, as a reconnect does: the stream is read before pub/sub counts, and what it queued before does not
@@ -53,6 +70,10 @@ class Chain:
 
     def offer(self, previous: str, event: Numbered) -> None:
         """A pub/sub message: the next in the chain is queued, anything else makes the reader read on."""
+        if event.kind == "." and previous == self.tail == self.position:
+            # Nothing to show and nothing before it: the place moves, and nobody is woken.
+            self.position = self.tail = event.token
+            return
         if previous == self.tail and len(self.queue) < QUEUE_LIMIT:
             self.queue.append(event)
             self.tail = event.token
@@ -68,7 +89,7 @@ class Chain:
 
     def take(self) -> Numbered:
         """The next queued event; the position moves behind it."""
-        event = self.queue.popleft()
+        event = self.queue.pop(0)
         self.position = event.token
         return event
 
@@ -105,34 +126,68 @@ class Source(Protocol):
 
 
 class Reader:
-    """One open subscription: the reader's own stream, and the one that all readers of top users share."""
+    """One open subscription: the reader's own stream, and the one that all readers of top users share.
+
+    Whoever drives it sets `wake.call` and starts it; then, at first and whenever woken: `take` until None, and
+    `read_on` while `stale`.
+    """
+
+    __slots__ = ("_lost", "_source", "own", "reader_id", "top", "wake")
 
     def __init__(self, reader_id: int, source: "Source") -> None:
         self.reader_id = reader_id
-        self.wake = asyncio.Event()
+        self.wake = Wake()
         self.own, self.top = Chain(self.wake), Chain(self.wake)
         self._source = source
+        self._lost = False
 
-    async def events(self, after: str | None) -> AsyncIterator[Numbered]:
-        """Everything behind `after` ("own/top"), then everything new, for ever; each event's token is the position in
-        both streams behind it. None: from now on. Empty: the page had no position, so a resync comes first."""
+    async def start(self, after: str | None) -> None:
+        """Take a place behind `after` ("own/top"). None: from now on. Empty: the page had no position, so a resync
+        comes first."""
         own, _, top = (after or "").partition("/")
         self.own.start(own or await self._source.fresh_position(self.reader_id))
         self.top.start(top or await self._source.top_position())
-        if after == "":
-            yield self._placed(Numbered("", "s", reason=ResyncReason.STATE_LOST))
+        self._lost = after == ""
+
+    def take(self) -> Numbered | None:
+        """The next event; its token is the position in both streams behind it. None: nothing more is at hand."""
+        if self._lost:
+            self._lost = False
+            return self._placed(Numbered("", "s", reason=ResyncReason.STATE_LOST))
+        while chain := self._next():
+            event = chain.take()
+            if event.kind != ".":
+                return self._placed(event)
+        return None
+
+    def _placed(self, event: Numbered) -> Numbered:
+        return replace(event, token=f"{self.own.position}/{self.top.position}")
+
+    @property
+    def stale(self) -> bool:
+        """Whether pub/sub does not suffice: read on when nothing more is at hand."""
+        return self.own.stale or self.top.stale
+
+    async def read_on(self) -> None:
+        """Read one stream from the position in it, the reader's own first. While Redis is away it waits a sweep."""
+        if self.own.stale:
+            await self._read_on(self.own, self._source.missed)
+        elif self.top.stale:
+            await self._read_on(self.top, self._source.missed_of_top_users)
+
+    async def events(self, after: str | None) -> AsyncIterator[Numbered]:
+        """Everything behind `after`, then everything new, for ever."""
+        woken = asyncio.Event()
+        self.wake.call = woken.set
+        await self.start(after)
         while True:
-            if chain := self._next():
-                event = chain.take()
-                if event.kind != ".":
-                    yield self._placed(event)
-            elif self.own.stale:
-                await self._read_on(self.own, self._source.missed)
-            elif self.top.stale:
-                await self._read_on(self.top, self._source.missed_of_top_users)
+            if event := self.take():
+                yield event
+            elif self.stale:
+                await self.read_on()
             else:
-                self.wake.clear()
-                await self.wake.wait()
+                woken.clear()
+                await woken.wait()
 
     def _next(self) -> Chain | None:
         """The chain whose head comes next, so that an author who changes roads keeps their order. None while a chain
@@ -144,17 +199,18 @@ class Reader:
             return None if top.stale else own
         return top if top.queue and not own.stale else None
 
-    def _placed(self, event: Numbered) -> Numbered:
-        return replace(event, token=f"{self.own.position}/{self.top.position}")
-
     async def _read_on(self, chain: Chain, missed_by: MissedBy) -> None:
         """Queue what the stream holds behind the position, or a resync where the chain is broken."""
-        chain.stale = False
+        chain.stale, position = False, chain.position
         telemetry.LIVE_READ_ON.inc()
         try:
-            missed, last = await missed_by(self.reader_id, chain.position)
+            missed, last = await missed_by(self.reader_id, position)
         except RedisError:
             await asyncio.sleep(self._source.sweep_seconds)
+            chain.stale = True
+            return
+        if chain.position != position:
+            # An event for others moved the place meanwhile: what was read is about another one.
             chain.stale = True
             return
         if missed is None:

@@ -4,22 +4,23 @@ It keeps nothing beyond a batch: what was read for one event is never shown for 
 """
 
 import asyncio
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from datastore.records import HomeEdge, Regard
+from datastore.records import HomeEdge, HomeTimelineEvent, Regard, TweetAdded
 from datastore.together import together
+from realtime import telemetry
 from realtime.reader import Numbered
 from resolvers.context import Services
+from resolvers.live import bodiless
 from resolvers.loaders import Loaders
 from resolvers.timelines import Hydrated, Shown, present, read_shown, visible
 
-# (reader, entry) pairs of one batch: each is some three keys of an $in.
-BATCH_LIMIT = 1000
-# Behind a batch the next one gathers for so long: a lone event waits for nobody, and at 200 events a second four of
-# them share their queries.
-GATHER_SECONDS = 0.02
+NOBODY: set[int] = set()
+# (viewer, event): one reader's question about one event.
+Asked = tuple[int, Numbered]
 
 
 @dataclass(slots=True, eq=False)
@@ -31,77 +32,59 @@ class Scene:
     made: dict[Hashable, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """One reader's question about one numbered entry, and where the answer goes."""
-
-    viewer_id: int
-    numbered: Numbered
-    answer: "asyncio.Future[tuple[HomeEdge | None, Scene]]"
-
-
 class Audience:
-    """The readers of this process who wait for an answer. While one batch is read, and for a moment behind it, the
-    next one gathers: the busier, the larger the batches and the cheaper a reader."""
+    """The readers of this process, asked about together."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._waiting: list[Look] = []
-        self._working: asyncio.Task[None] | None = None
 
-    async def look(self, viewer_id: int, numbered: Numbered) -> tuple[HomeEdge | None, Scene]:
-        """The entry as the viewer may see it now, None if they may not: as a page would show it. All that is read is
-        read after the call."""
-        answer: asyncio.Future[tuple[HomeEdge | None, Scene]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Look(viewer_id, numbered, answer))
-        if self._working is None or self._working.done():
-            self._working = asyncio.create_task(self._work())
-        return await answer
-
-    async def _work(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:BATCH_LIMIT], self._waiting[BATCH_LIMIT:]
-            try:
-                await self._answer(batch)
-            except Exception as error:
-                for look in batch:
-                    if not look.answer.done():
-                        look.answer.set_exception(error)
-            await asyncio.sleep(GATHER_SECONDS)
-
-    async def _answer(self, batch: list[Look]) -> None:
-        """As resolvers.timelines.hydrate, for many viewers: the follows and regards are read last."""
+    async def look(self, asked: Sequence[Asked]) -> tuple[list[HomeTimelineEvent | None], Scene]:
+        """Each event as its viewer may see it now, None if they may not, as a page would show it; in order. All that is
+        read is read after the call, in a number of queries that does not grow with it; nothing is read for removals and
+        resyncs."""
         scene = Scene(self._services.loaders())
-        shown = await read_shown(self._services, scene.loaders, list({look.numbered.entry_id for look in batch}))
-        pairs = {(look.viewer_id, person) for look in batch for person in _concerned(shown, look.numbered.entry_id)}
+        events: list[HomeTimelineEvent | None] = [bodiless(numbered) for _, numbered in asked]
+        added = [place for place, event in enumerate(events) if event is None]
+        if added:
+            edges = await self._edges([asked[place] for place in added], scene)
+            for place, edge in zip(added, edges, strict=True):
+                events[place] = TweetAdded(asked[place][1].token, edge) if edge else None
+        for kind, count in Counter(type(event) for event in events if event).items():
+            telemetry.LIVE_EVENTS_BY_KIND[kind].inc(count)
+        return events, scene
+
+    async def _edges(self, asked: Sequence[Asked], scene: Scene) -> list[HomeEdge | None]:
+        """As resolvers.timelines.hydrate, for many viewers: the follows and regards are read last."""
+        loaders = scene.loaders
+        shown = await read_shown(self._services, loaders, list({numbered.entry_id for _, numbered in asked}))
+        concerned = {entry_id: _concerned(shown, entry_id) for entry_id in shown.tweets}
+        pairs = {
+            (viewer_id, person) for viewer_id, numbered in asked for person in concerned.get(numbered.entry_id, ())
+        }
         finds = self._services.follows.find_existing(pairs), self._services.blocks.find_regards(pairs)
-        (followed, regards), present_ = await asyncio.gather(together(*finds), scene.loaders.present(shown.people()))
-        living = shown.living(scene.loaders, present_)
+        (followed, regards), present_ = await asyncio.gather(together(*finds), loaders.present(shown.people()))
+        living = shown.living(loaders, present_)
         follows_of: dict[int, set[int]] = {}
         for viewer_id, author_id in followed:
             follows_of.setdefault(viewer_id, set()).add(author_id)
         regards_of: dict[int, dict[int, Regard]] = {}
         for (viewer_id, other), regard in regards.items():
             regards_of.setdefault(viewer_id, {})[other] = regard
-        for look in batch:
-            if not look.answer.done():
-                viewer_id = look.viewer_id
-                hydrated = Hydrated(
-                    living, shown.retweeters, follows_of.get(viewer_id, set()), regards_of.get(viewer_id, {})
-                )
-                look.answer.set_result((_edge(look, hydrated), scene))
+        found: list[HomeEdge | None] = []
+        for viewer_id, numbered in asked:
+            follows, standing = follows_of.get(viewer_id, NOBODY), regards_of.get(viewer_id, {})
+            found.append(_edge(viewer_id, numbered, Hydrated(living, shown.retweeters, follows, standing)))
+        return found
 
 
 def _concerned(shown: Shown, entry_id: int) -> list[int]:
     """Whose standing with the viewer decides whether they see the entry."""
-    tweet = shown.tweets.get(entry_id)
-    if tweet is None:
-        return []
+    tweet = shown.tweets[entry_id]
     people = (tweet.author_id, shown.retweeters.get(entry_id), tweet.reply_author_id)
     return [person for person in people if person is not None]
 
 
-def _edge(look: Look, hydrated: Hydrated) -> HomeEdge | None:
-    kept = visible(look.viewer_id, [look.numbered.entry_id], hydrated)
-    pulled = [look.numbered.author_id] if look.numbered.author_id else []
-    return present(look.viewer_id, kept, hydrated, pulled)[0] if kept else None
+def _edge(viewer_id: int, numbered: Numbered, hydrated: Hydrated) -> HomeEdge | None:
+    kept = visible(viewer_id, [numbered.entry_id], hydrated)
+    pulled = [numbered.author_id] if numbered.author_id else []
+    return present(viewer_id, kept, hydrated, pulled)[0] if kept else None

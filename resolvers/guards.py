@@ -90,12 +90,19 @@ def settle(context: Context, cost: int) -> Bill:
 async def charge_event(context: Context, cost: int) -> None:
     """Count what an event of a subscription cost; now and then a round trip. Raises RATE_LIMITED, and then the event
     must not be given: who resumes behind the one before it gets it."""
-    if context.due is None:
-        return
-    context.due += cost
-    if context.due >= TAKEN_AT:
-        due, context.due = context.due, 0
+    if not note_event(context, cost):
+        due, context.due = (context.due or 0) + cost, 0
         await charge(context, due)
+
+
+def note_event(context: Context, cost: int) -> bool:
+    """Count what an event cost, unless it is time to take it from the budget: then False, and `charge_event` does."""
+    if context.due is None:
+        return True
+    if context.due + cost >= TAKEN_AT:
+        return False
+    context.due += cost
+    return True
 
 
 def settle_events(context: Context) -> None:

@@ -1,4 +1,6 @@
-"""Live: the reader's numbered events as a subscription, through the same steps as a page."""
+"""Live: one reader's numbered events as a subscription, through the same steps as a page. For many readers at once see
+resolvers/audience.py.
+"""
 
 from collections.abc import AsyncGenerator, Collection
 
@@ -6,7 +8,6 @@ from datastore.records import HomeTimelineEvent, Resync, TweetAdded, TweetRemove
 from realtime import telemetry
 from realtime.reader import Numbered
 from resolvers import guards, selection
-from resolvers.audience import Audience, Scene
 from resolvers.context import Context, Info, Watch
 from resolvers.timelines import hydrate, present, visible
 
@@ -34,23 +35,7 @@ async def home_timeline_events(info: Info, after: str | None) -> AsyncGenerator[
                 yield event
 
 
-async def shown_events(
-    watch: Watch, audience: Audience
-) -> AsyncGenerator[tuple[HomeTimelineEvent, Scene | None], None]:
-    """The same events for a subscription that was taken over, each with what was read for it and for others (None
-    where nothing was), until cancelled."""
-    async with watch.info.context.services.hub.attach(watch.viewer_id) as reader:
-        async for numbered in reader.events(watch.after):
-            event, scene = _bodiless(numbered), None
-            if event is None:
-                edge, scene = await audience.look(watch.viewer_id, numbered)
-                event = TweetAdded(numbered.token, edge) if edge else None
-            if event:
-                telemetry.LIVE_EVENTS_BY_KIND[type(event)].inc()
-                yield event, scene
-
-
-def _bodiless(numbered: Numbered) -> HomeTimelineEvent | None:
+def bodiless(numbered: Numbered) -> HomeTimelineEvent | None:
     """The event of a number that shows nobody's tweet; None for one that does."""
     if numbered.kind == "s":
         return Resync(numbered.token, numbered.reason)
@@ -63,7 +48,7 @@ async def _event(
     context: Context, viewer_id: int, numbered: Numbered, wanted: Collection[str]
 ) -> HomeTimelineEvent | None:
     """The event as the viewer may see it, None if they may not."""
-    if event := _bodiless(numbered):
+    if event := bodiless(numbered):
         return event
     hydrated = await hydrate(context, viewer_id, [numbered.entry_id], wanted)
     kept = visible(viewer_id, [numbered.entry_id], hydrated)

@@ -1,13 +1,15 @@
 """Sockets: the open connections of this process that live on, websockets and event streams, and what ends them all."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from resolvers.context import Context, Services
+from resolvers.rounds import stop
 
 # How soon after its token's end, or after the limit of its silence, a socket closes at the latest.
 LOOK_SECONDS = 0.5
@@ -28,17 +30,9 @@ STALLED = Ending(1013, "Nothing was read for too long")
 DRAINED = Ending(1012, "This server stops: connect again")
 
 
-async def stop(task: asyncio.Task[Any]) -> None:
-    """Cancel until it has ended. Once is not enough: redis-py uses asyncio.wait_for, which on Python 3.11 loses a
-    cancellation that comes in the same tick as its answer."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.1)
-
-
 class Connection(Protocol):
     """What lives on. `context` says by what right; `sending_since` since when (loop time) the client has not read what
-    it was sent, None if it has."""
+    it was sent, None if it has. Before it waits for that it enters itself into `Sockets.waiting`."""
 
     context: Context
 
@@ -69,9 +63,20 @@ class Sockets:
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
         self._open: set[Connection] = set()
+        # Those that wait for their client to read; with these two nobody looks at ten thousand that do not.
+        self.waiting: set[Connection] = set()
+        # By the second in which their token ends.
+        self._expiring: dict[int, set[Connection]] = {}
         self._by_session: dict[int, set[Connection]] = {}
         self._per_user: Counter[int] = Counter()
+        self._stopping: set[asyncio.Task[None]] = set()
         self.draining = False
+
+    def stop_soon(self, task: asyncio.Task[Any]) -> None:
+        """Cancel a task, and do not wait for it."""
+        stopping = asyncio.create_task(stop(task))
+        self._stopping.add(stopping)
+        stopping.add_done_callback(self._stopping.discard)
 
     def add(self, connection: Connection) -> None:
         """Enter a connection of which nobody knows yet whose it is."""
@@ -80,6 +85,7 @@ class Sockets:
     def discard(self, connection: Connection) -> None:
         """Take a connection out; idempotent."""
         self._open.discard(connection)
+        self.waiting.discard(connection)
         self.leave(connection)
 
     async def admit(self, connection: Connection) -> bool:
@@ -100,6 +106,8 @@ class Sockets:
             return True
         if self._per_user[user_id] >= self._patience.per_user:
             return False
+        if (second := _second_of(connection)) is not None:
+            self._expiring.setdefault(second, set()).add(connection)
         self._by_session.setdefault(session_id, set()).add(connection)
         self._per_user[user_id] += 1
         return True
@@ -112,6 +120,8 @@ class Sockets:
         self._by_session[session_id].discard(connection)
         if not self._by_session[session_id]:
             del self._by_session[session_id]
+        if (second := _second_of(connection)) in self._expiring:
+            self._expiring[second].discard(connection)
         self._per_user[user_id] -= 1
         if not self._per_user[user_id]:
             del self._per_user[user_id]
@@ -135,19 +145,24 @@ class Sockets:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             loop_time = asyncio.get_running_loop().time()
-            for connection in list(self._open):
-                self._look(connection, connection.context.now(), loop_time)
+            for connection in list(self.waiting):
+                self._look(connection, loop_time)
+            self._expire()
 
-    def _look(self, connection: Connection, now: datetime, loop_time: float) -> None:
-        expires_at, since = connection.context.expires_at, connection.sending_since
+    def _look(self, connection: Connection, loop_time: float) -> None:
+        since = connection.sending_since
         silent = loop_time - since if since is not None else 0.0
         if silent > 2 * self._patience.stalled_seconds:
             # The close frame is stuck behind all the rest.
             connection.abort()
         elif silent > self._patience.stalled_seconds:
             connection.end(STALLED)
-        elif expires_at is not None and expires_at <= now:
-            connection.end(EXPIRED)
+
+    def _expire(self) -> None:
+        now = datetime.now(UTC).timestamp()
+        for second in [second for second in self._expiring if second <= now]:
+            for connection in self._expiring.pop(second):
+                connection.end(EXPIRED)
 
     async def drain(self) -> None:
         """Send every client away, in slices, so that they do not all come back to the others at once."""
@@ -157,3 +172,8 @@ class Sockets:
                 connection.end(DRAINED)
                 self._open.discard(connection)
             await asyncio.sleep(self._patience.drain_pause_seconds)
+
+
+def _second_of(connection: Connection) -> int | None:
+    expires_at = connection.context.expires_at
+    return math.ceil(expires_at.timestamp()) if expires_at else None

@@ -12,10 +12,12 @@ from starlette.types import Receive, Scope, Send
 
 from datastore.errors import RequestError
 from resolvers.context import Context, Watch
+from resolvers.rounds import stop
 from schema import cursors, limits
 from schema.build import PerchSchema
-from schema.delivery import Deliveries, payload
-from schema.sockets import Ending, Sockets, stop
+from schema.delivery import Deliveries
+from schema.plans import payload
+from schema.sockets import Ending, Sockets
 
 MEDIA_TYPE = "text/event-stream"
 # Proxies drop a response that is silent for a minute.
@@ -110,7 +112,9 @@ class EventStream(Response):
 
     async def _send(self, send: Send, text: str) -> None:
         self.sending_since = self.sending_since or asyncio.get_running_loop().time()
+        self._sockets.waiting.add(self)
         await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+        self._sockets.waiting.discard(self)
         self.sending_since = None
 
     async def _messages(self) -> AsyncGenerator[str, None]:
@@ -137,15 +141,16 @@ class EventStream(Response):
             failed = GraphQLError(str(error), original_error=error)
             yield _next(payload(self._schema, ExecutionResult(data=None, errors=[failed])))
             return
-        payloads = self._deliveries.payloads(watch, self._asked.query, self._asked.variables)
+        begun = self._deliveries.begin(watch, self._asked.query, self._asked.variables)
+        payloads = self._deliveries.payloads(begun)
         async with aclosing(payloads):
             async for cursor, text in payloads:
                 yield _next(text, cursor)
 
 
-def _next(text: str, cursor: str = "") -> str:
+def _next(text: bytes, cursor: str = "") -> str:
     """One event. JSON holds no line break, so its data is one line."""
-    return f"event: next\n{f'id: {cursor}' + chr(10) if cursor else ''}data: {text}\n\n"
+    return f"event: next\n{f'id: {cursor}' + chr(10) if cursor else ''}data: {text.decode()}\n\n"
 
 
 async def _gone(receive: Receive) -> None:

@@ -1,15 +1,18 @@
 """Transport: the endpoint: GraphQL over HTTP, who calls, and which road a request takes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 from cross_web import HTTPException, StarletteRequestAdapter
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
@@ -23,9 +26,11 @@ from schema import graphiql, limits, sse
 from schema.build import PerchSchema
 from schema.delivery import Deliveries
 from schema.documents import filled
+from schema.edge import Edge
+from schema.frames import TextFrames
 from schema.negotiation import Draft, settled
 from schema.sockets import Sockets
-from schema.websocket import SocketHandler, TextFrames, authorization_of
+from schema.websocket import SocketHandler, authorization_of
 
 
 class Endpoint(GraphQL[Context, None]):
@@ -54,7 +59,7 @@ class Endpoint(GraphQL[Context, None]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            await super().__call__(scope, receive, send)
+            await self.run(WebSocket(scope, receive, send))
             return
         receive = _bounded(receive)
         try:
@@ -139,6 +144,32 @@ class Endpoint(GraphQL[Context, None]):
         return parsed
 
 
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What an operator decides of the front door: the IDE's files or None, origins of browsers, and how many proxies
+    stand before it."""
+
+    ide: Path | None
+    origins: list[str]
+    trusted_proxies: int
+
+
+class Application(Starlette):
+    """Starlette behind the edge, but sockets go straight to the endpoint: past its other middleware and its routing,
+    which do nothing for them and would stay on the stack of each for as long as it lives."""
+
+    def __init__(self, endpoint: Endpoint, others: Sequence[BaseRoute], trusted_proxies: int) -> None:
+        edge = Middleware(Edge, trusted_proxies=trusted_proxies)
+        super().__init__(routes=[Route("/graphql", endpoint), *others], middleware=[edge])
+        self._sockets = Edge(endpoint, trusted_proxies)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and scope["path"] == "/graphql":
+            await self._sockets(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 async def _read(scope: Scope, receive: Receive) -> tuple[bytes, Receive]:
     """The body, and a `receive` that gives it once more."""
     body = await Request(scope, receive).body()
@@ -217,13 +248,10 @@ def later(response: Response, answer: Any) -> Response:
     return response
 
 
-def routes(
-    schema: PerchSchema, services: Services, ide: Path | None, origins: list[str], sockets: Sockets
-) -> list[BaseRoute]:
-    """The endpoint over HTTP and websocket, and the IDE's files where there is an IDE."""
-    endpoint = Endpoint(schema, services, ide, origins, sockets)
-    found: list[BaseRoute] = [
-        Route("/graphql", endpoint),
-        WebSocketRoute("/graphql", endpoint),
-    ]
-    return found + (graphiql.routes(ide) if ide else [])
+def application(
+    schema: PerchSchema, services: Services, sockets: Sockets, front: Front, probes: Sequence[BaseRoute]
+) -> Application:
+    """The endpoint over HTTP and websocket, the IDE's files where there is an IDE, and the probes."""
+    endpoint = Endpoint(schema, services, front.ide, front.origins, sockets)
+    ide = graphiql.routes(front.ide) if front.ide else []
+    return Application(endpoint, [*ide, *probes], front.trusted_proxies)

@@ -1,57 +1,32 @@
 """Websocket: one graphql-transport-ws connection: its frames, its operations, its right, and how it ends."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import orjson
 from graphql import GraphQLError
 from starlette.websockets import WebSocketDisconnect, WebSocketState
-from strawberry.asgi import ASGIWebSocketAdapter
-from strawberry.http.exceptions import WebSocketDisconnected
+from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import CompleteMessage
 
 from datastore.errors import RequestError, unauthenticated
 from resolvers import guards
 from resolvers.context import Context, Watch
+from resolvers.rounds import stop
 from schema import limits
+from schema.delivery import Begun, Deliveries
 from schema.errors import render
-from schema.sockets import Ending, Sockets, stop
+from schema.frames import Outlet, TextFrames
+from schema.sockets import Ending, Sockets
 
 # Close codes of graphql-transport-ws. 4403 and not 4401 for a bad or expired token: clients retry it with a new one.
 FORBIDDEN = 4403
 # Not retried by clients.
 TOO_MANY = 4429
-# What a close frame has room for.
-REASON_BYTES = 123
-
-
-class TextFrames(ASGIWebSocketAdapter):
-    """Frames as the protocol wants them: text, JSON."""
-
-    sending_since: float | None = None
-
-    async def send_json(self, message: Any) -> None:
-        await self.send_text(orjson.dumps(message).decode())
-
-    async def send_text(self, text: str) -> None:
-        """A message that is JSON already. Waits while the client does not read."""
-        if self.ws.application_state is WebSocketState.DISCONNECTED:
-            raise WebSocketDisconnected
-        self.sending_since = self.sending_since or asyncio.get_running_loop().time()
-        try:
-            await self.ws.send({"type": "websocket.send", "text": text})
-        except WebSocketDisconnect as gone:
-            raise WebSocketDisconnected from gone
-        finally:
-            # Whoever else waits goes on in the same moment.
-            self.sending_since = None
-
-    async def close(self, code: int, reason: str) -> None:
-        """NOTE: a reason may quote what the client sent; a longer one than fits would end the socket with 1006."""
-        await super().close(code, reason.encode()[:REASON_BYTES].decode(errors="ignore"))
 
 
 class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
@@ -59,16 +34,19 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     its session, when its client reads nothing, and when the server stops."""
 
     _ending: asyncio.Task[None] | None = None
+    _sending_since: float | None = None
     _closing_since: float | None = None
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._endings: set[asyncio.Task[None]] = set()
 
     @property
     def _sockets(self) -> Sockets:
         endpoint: Any = self.view
         return endpoint.sockets
+
+    @property
+    def _deliveries(self) -> Deliveries:
+        endpoint: Any = self.view
+        deliveries: Deliveries = endpoint.deliveries
+        return deliveries
 
     @property
     def _frames(self) -> TextFrames:
@@ -78,11 +56,45 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     @property
     def sending_since(self) -> float | None:
         """Since when the client has not read what it was sent (loop time); None if it has."""
-        return self._closing_since or self._frames.sending_since
+        return self._closing_since or self._sending_since
+
+    async def waited(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """Wait for the client to read, under the eyes of the registry."""
+        self._sending_since = self._sending_since or asyncio.get_running_loop().time()
+        self._sockets.waiting.add(self)
+        try:
+            await wait()
+        finally:
+            # Whoever else waits goes on in the same moment.
+            self._sending_since = None
+            if not self._ending:
+                self._sockets.waiting.discard(self)
+
+    async def _drained(self) -> None:
+        await self.waited(self._frames.drained)
+
+    async def send_message(self, message: Any) -> None:
+        if self._frames.writable:
+            await super().send_message(message)
+        else:
+            await self.waited(partial(super().send_message, message))
 
     async def handle(self) -> None:
         self._sockets.add(self)
-        await super().handle()
+        # Nobody reads them any more; they are two kilobytes.
+        self._frames.ws.scope["headers"].clear()
+        self.on_request_accepted()
+        try:
+            while True:
+                await self.handle_message(await self._frames.receive())
+        except NonTextMessageReceived:
+            await self.handle_invalid_message("WebSocket message type must be text")
+        except NonJsonMessageReceived:
+            await self.handle_invalid_message("WebSocket message must be valid JSON")
+        except WebSocketDisconnected:
+            pass
+        finally:
+            await self.shutdown()
 
     async def handle_message(self, message: Any) -> None:
         if self._ending:
@@ -98,6 +110,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         await super().handle_connection_init(message)
         if self.connection_acknowledged:
             self.connection_init_timeout_task = None
+            self.context.connection_params = None
             await self._admit()
 
     async def _admit(self) -> None:
@@ -136,13 +149,12 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         if not self._ending:
             # An operation that waited may be cut off now, but its client has still not read.
             self._closing_since = self.sending_since or asyncio.get_running_loop().time()
+            self._sockets.waiting.add(self)
             self._ending = asyncio.create_task(self._close(why))
 
     def abort(self) -> None:
-        """Drop the connection, if the server lets us; else it ends when the client's side does."""
-        dropped = self._frames.ws.scope.get("extensions", {}).get("perch.abort")
-        if dropped:
-            dropped["abort"]()
+        """Drop the connection with what was not yet sent."""
+        self._frames.abort()
 
     async def _close(self, why: Ending) -> None:
         for operation_id in list(self.operations):
@@ -151,6 +163,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             with suppress(WebSocketDisconnect):
                 await self.websocket.close(code=why.code, reason=why.reason)
         self._closing_since = None
+        self._sockets.waiting.discard(self)
 
     async def shutdown(self) -> None:
         if self._ending:
@@ -166,9 +179,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         if operation and operation.task:
             # Nothing more is sent under this id, even if the operation takes its time to end.
             operation.completed = True
-            ending = asyncio.create_task(stop(operation.task))
-            self._endings.add(ending)
-            ending.add_done_callback(self._endings.discard)
+            self._sockets.stop_soon(operation.task)
 
     async def handle_subscribe(self, message: Any) -> None:
         if self.connection_acknowledged and message["id"] not in self.operations:
@@ -195,8 +206,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     async def run_operation(self, operation: Operation[Context, None]) -> None:
         """The stock road; a homeTimelineEvents subscription comes back from it to be delivered in groups."""
         try:
-            if watch := await self._run(operation):
-                await self._deliver(operation, watch)
+            if begun := await self._run(operation):
+                # The plan has them, once for all who ask the same.
+                operation.query, operation.variables = "", None
+                await self._deliveries.deliver(begun, Outlet(self._frames, operation, self._drained))
             await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
         except WebSocketDisconnected:
             pass
@@ -204,7 +217,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             await self.handle_task_exception(error)
             raise
 
-    async def _run(self, operation: Operation[Context, None]) -> Watch | None:
+    async def _run(self, operation: Operation[Context, None]) -> Begun | None:
         watches: list[Watch] = []
         source = await self.schema.stream(
             operation.query,
@@ -214,17 +227,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         )
         async with aclosing(source):
             await self._send_result_stream(operation, source)
-        return watches[0] if watches else None
-
-    async def _deliver(self, operation: Operation[Context, None], watch: Watch) -> None:
-        head = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
-        endpoint: Any = self.view
-        payloads = endpoint.deliveries.payloads(watch, operation.query, operation.variables)
-        async with aclosing(payloads):
-            async for _, payload in payloads:
-                if operation.completed:
-                    return
-                await self._frames.send_text(f"{head}{payload}}}")
+        return self._deliveries.begin(watches[0], operation.query, operation.variables) if watches else None
 
     @staticmethod
     def _get_pre_execution_close_reason(error: object) -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resolvers.context import Context
-from schema import delivery, globalid
+from schema import globalid, plans
 from tests.perch import Perch, Person
 
 # What depends on who asks, what fails, what is conditional: each with its fields.
@@ -131,13 +131,13 @@ async def test_a_document_is_run_once_for_all_whom_it_fits_and_by_itself_for_eac
     happened: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: list[str] = []
-    run = delivery.Plan.text
+    run = plans.Plan.text
 
-    async def counted(plan: delivery.Plan, context: Any, event: Any) -> delivery.Text:
+    def counted(plan: plans.Plan, context: Any, event: Any) -> Any:
         runs.append(type(event).__name__)
-        return await run(plan, context, event)
+        return run(plan, context, event)
 
-    monkeypatch.setattr(delivery.Plan, "text", counted)
+    monkeypatch.setattr(plans.Plan, "text", counted)
     event = "... on TimelineTweetAdded { edge { node { text author { username } } } }"
     shared = whole(f"homeTimelineEvents(after: $after) {{ __typename {event} }}")
     second = (happened.readers[1], happened.cursors[1], happened.shown[1])

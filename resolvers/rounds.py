@@ -1,0 +1,172 @@
+"""Rounds: hands the readers of this process what came for them, all at once, without a task for each. Knows no text, no
+socket and no store.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from datastore.records import HomeTimelineEvent
+from realtime.reader import Numbered, Reader
+from resolvers.audience import Audience, Scene
+from resolvers.context import Services
+
+# (reader, event) pairs of one round: each is some three keys of an $in.
+ROUND_LIMIT = 1000
+# Events of one reader in a round, so that a backlog keeps nobody waiting and fits into the socket's buffer.
+EVENTS_AT_ONCE = 16
+# Behind a round the next one gathers for so long: a lone event waits for nobody, and at 200 events a second four of
+# them share their queries.
+GATHER_SECONDS = 0.02
+
+# An event that could not be given at once, and what `give` said of it, if it was asked.
+Late = tuple[HomeTimelineEvent, Any]
+
+
+class Taker(Protocol):
+    """Who takes the events of one subscription."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether the client has read enough to be sent more."""
+
+    async def drained(self) -> None:
+        """Wait until it is writable."""
+
+    def give(self, event: HomeTimelineEvent, scene: Scene) -> Any:
+        """Take an event, if that needs no wait: then None. Else whatever `give_slowly` needs."""
+
+    async def give_slowly(self, late: Sequence[Late], scene: Scene) -> None:
+        """Take these events, in order, with all the waits they need."""
+
+
+class Listener:
+    """One subscription: a reader that was started, and who takes its events. While it is busy, with a wait of its own,
+    rounds pass it over."""
+
+    __slots__ = ("busy", "ended", "reader", "taker")
+
+    def __init__(self, reader: Reader, taker: Taker) -> None:
+        self.reader, self.taker = reader, taker
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.busy: asyncio.Task[None] | None = None
+
+    def fail(self, error: Exception) -> None:
+        """It cannot go on."""
+        if not self.ended.done():
+            self.ended.set_exception(error)
+
+
+class Rounds:
+    """The readers of this process who have something to do. Each round asks for all of them together who may see what,
+    and hands it out: the busier, the larger the rounds and the cheaper a reader."""
+
+    def __init__(self, services: Services) -> None:
+        self._hub = services.hub
+        self._audience = Audience(services)
+        self._ready: dict[Listener, None] = {}
+        self._working: asyncio.Task[None] | None = None
+
+    async def serve(self, viewer_id: int, after: str | None, taker: Taker) -> None:
+        """Give all that comes in a viewer's timeline behind `after`, in order, until cancelled. Raises what kept it
+        from going on."""
+        reader = self._hub.reader(viewer_id)
+        try:
+            await self._hub.enter(reader)
+            await reader.start(after)
+            await self._until_ended(Listener(reader, taker))
+        finally:
+            await self._hub.leave(reader)
+
+    async def _until_ended(self, listener: Listener) -> None:
+        listener.reader.wake.call = lambda: self._wake(listener)
+        self._wake(listener)
+        try:
+            await listener.ended
+        finally:
+            listener.reader.wake.call = _nobody
+            listener.ended.cancel()
+            self._ready.pop(listener, None)
+            if listener.busy:
+                await stop(listener.busy)
+
+    def _wake(self, listener: Listener) -> None:
+        self._ready[listener] = None
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._work())
+
+    async def _work(self) -> None:
+        while self._ready:
+            if taken := self._take():
+                await self._hand_out(taken)
+                await asyncio.sleep(GATHER_SECONDS)
+
+    def _take(self) -> list[tuple[Listener, Numbered]]:
+        """What is at hand for those who can take it; for the others begin what they wait for."""
+        taken: list[tuple[Listener, Numbered]] = []
+        for listener in list(self._ready):
+            if len(taken) >= ROUND_LIMIT:
+                break
+            del self._ready[listener]
+            if listener.busy:
+                continue  # whatever it is, it ends by waking
+            if not listener.taker.writable:
+                self._busy(listener, listener.taker.drained)
+                continue
+            before = len(taken)
+            while len(taken) - before < EVENTS_AT_ONCE and (numbered := listener.reader.take()):
+                taken.append((listener, numbered))
+            if len(taken) > before:
+                # There may be more, or something to read on.
+                self._ready[listener] = None
+            elif listener.reader.stale:
+                self._busy(listener, listener.reader.read_on)
+        return taken
+
+    async def _hand_out(self, taken: Sequence[tuple[Listener, Numbered]]) -> None:
+        try:
+            asked = [(listener.reader.reader_id, numbered) for listener, numbered in taken]
+            events, scene = await self._audience.look(asked)
+        except Exception as error:
+            for listener, _ in taken:
+                listener.fail(error)
+            return
+        late: dict[Listener, list[Late]] = {}
+        for (listener, _), event in zip(taken, events, strict=True):
+            if event is None or listener.ended.done():
+                continue
+            try:
+                if listener in late or not listener.taker.writable:
+                    late.setdefault(listener, []).append((event, None))
+                elif begun := listener.taker.give(event, scene):
+                    late[listener] = [(event, begun)]
+            except Exception as error:
+                listener.fail(error)
+        for listener, its in late.items():
+            self._busy(listener, partial(listener.taker.give_slowly, its, scene))
+
+    def _busy(self, listener: Listener, wait: Callable[[], Awaitable[None]]) -> None:
+        async def waiting() -> None:
+            try:
+                await wait()
+            except Exception as error:
+                listener.fail(error)
+            finally:
+                listener.busy = None
+                if not listener.ended.done():
+                    self._wake(listener)
+
+        listener.busy = asyncio.create_task(waiting())
+
+
+def _nobody() -> None:
+    pass
+
+
+async def stop(task: asyncio.Task[Any]) -> None:
+    """Cancel until it has ended. Once is not enough: redis-py uses asyncio.wait_for, which on Python 3.11 loses a
+    cancellation that comes in the same tick as its answer."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)

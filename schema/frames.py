@@ -1,0 +1,104 @@
+"""Frames: what goes over one websocket as graphql-transport-ws wants it, and as quickly as the transport takes it."""
+
+from collections.abc import Callable, Coroutine
+from json import JSONDecodeError
+from typing import Any
+
+import orjson
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+from strawberry.asgi import ASGIWebSocketAdapter
+from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Operation
+
+from resolvers.context import Context
+
+# What a close frame has room for.
+REASON_BYTES = 123
+# Waits until the client has read enough.
+Drained = Callable[[], Coroutine[Any, Any, None]]
+
+
+class TextFrames(ASGIWebSocketAdapter):
+    """Frames as the protocol wants them: text, JSON."""
+
+    @property
+    def _protocol(self) -> Any:
+        """The server's end of the connection, past ASGI (app.Socket)."""
+        return self.ws.scope["extensions"]["perch.socket"]
+
+    @property
+    def writable(self) -> bool:
+        """Whether the client has read enough of what it was sent."""
+        writable: bool = self._protocol.writable.is_set()
+        return writable
+
+    async def drained(self) -> None:
+        """Wait until it has, or is gone."""
+        await self._protocol.writable.wait()
+
+    def push(self, *parts: bytes) -> None:
+        """One text message, at once. Nothing if the connection closes."""
+        if self.ws.application_state is not WebSocketState.DISCONNECTED:
+            self._protocol.push(frame(*parts))
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self._protocol.transport.abort()
+
+    async def receive(self) -> object:
+        """The next message. Raises what Strawberry's iter_json does, but keeps nothing of a message while it waits for
+        the next one."""
+        if self.ws.application_state is WebSocketState.DISCONNECTED:
+            raise WebSocketDisconnected
+        found = await self.ws.receive()
+        if found["type"] == "websocket.disconnect":
+            raise WebSocketDisconnected
+        if found.get("text") is None:
+            raise NonTextMessageReceived
+        try:
+            return self.view.decode_json(found["text"])
+        except JSONDecodeError as error:
+            raise NonJsonMessageReceived from error
+
+    async def send_json(self, message: Any) -> None:
+        """A message. Waits while the client does not read."""
+        if self.ws.application_state is WebSocketState.DISCONNECTED:
+            raise WebSocketDisconnected
+        try:
+            await self.ws.send({"type": "websocket.send", "text": orjson.dumps(message).decode()})
+        except WebSocketDisconnect as gone:
+            raise WebSocketDisconnected from gone
+
+    async def close(self, code: int, reason: str) -> None:
+        """NOTE: a reason may quote what the client sent; a longer one than fits would end the socket with 1006."""
+        await super().close(code, reason.encode()[:REASON_BYTES].decode(errors="ignore"))
+
+
+def frame(*parts: bytes) -> bytes:
+    """A whole text frame (RFC 6455), as servers send them: not masked."""
+    length = sum(map(len, parts))
+    if length < 126:
+        head = bytes((0x81, length))
+    elif length < 1 << 16:
+        head = b"\x81\x7e" + length.to_bytes(2, "big")
+    else:
+        head = b"\x81\x7f" + length.to_bytes(8, "big")
+    return b"".join((head, *parts))
+
+
+class Outlet:
+    """Where the events of one operation go: `next` messages, straight to the transport. See schema.delivery.Outlet."""
+
+    __slots__ = ("_frames", "_head", "_operation", "drained")
+
+    def __init__(self, frames: TextFrames, operation: Operation[Context, None], drained: Drained) -> None:
+        self._frames, self._operation, self.drained = frames, operation, drained
+        self._head = b'{"id":%b,"type":"next","payload":' % orjson.dumps(operation.id)
+
+    @property
+    def writable(self) -> bool:
+        return self._frames.writable
+
+    def write(self, _: str, payload: bytes) -> None:
+        if not self._operation.completed:
+            self._frames.push(self._head, payload, b"}")

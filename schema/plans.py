@@ -1,0 +1,132 @@
+"""Plans: documents of homeTimelineEvents, run for events, each once for all readers whom the text fits. Knows no socket
+and no reader.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Hashable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from graphql import DocumentNode, ExecutionResult, execute_subscription_event
+
+from datastore.records import HomeTimelineEvent, TweetAdded
+from resolvers.audience import Scene
+from resolvers.context import Context, Watch
+from schema import cursors
+from schema.build import PerchSchema
+from schema.cost import objects
+
+# Stands for the reader's position while a text is made. Random: nobody can write a tweet that holds it.
+_HOLE = f"{secrets.token_hex(16)}/0"
+_HOLE_CURSOR = cursors.encode_live(_HOLE).encode()
+# What in a context says who asks.
+_OF_THE_VIEWER = frozenset({"viewer_id", "session_id", "expires_at", "client_ip", "user_agent", "connection_params"})
+
+
+class Observed(Context):
+    """A context that notes whether it was asked who the viewer is. What is made without asking fits everybody."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self, context: Context, scene: Scene) -> None:
+        super().__init__(context.services, context.client_ip, context.user_agent, context.viewer_id)
+        self.loaders = scene.loaders
+        self.asked = False
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _OF_THE_VIEWER:
+            self.asked = True
+        return super().__getattribute__(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The payload of a `next` message, cut where the cursor goes; `personal` if it depends on who asked. `cost` is
+    what it costs each of its readers."""
+
+    parts: tuple[bytes, ...]
+    personal: bool
+    cost: int
+
+    def at(self, position: str) -> tuple[str, bytes]:
+        """The cursor of a reader who stands there now, and their JSON."""
+        cursor = cursors.encode_live(position)
+        return cursor, cursor.encode().join(self.parts)
+
+
+class Plan:
+    """A document with its variables, ready to be run for one event after the other."""
+
+    def __init__(self, schema: PerchSchema, watch: Watch, variables: dict[str, Any] | None) -> None:
+        raw = watch.info._raw_info
+        self._schema = schema
+        document = DocumentNode(definitions=(raw.operation, *raw.fragments.values()))
+        built = schema.execution_context_class.build(raw.schema, document, raw_variable_values=variables)
+        if isinstance(built, list):  # cannot be: the operation has been begun with these very variables
+            raise built[0]
+        self._executor: Any = built
+
+    def text(self, context: Observed, event: HomeTimelineEvent) -> "Text | asyncio.Task[Text]":
+        """The event as this document shows it, to whom the context belongs; a task where fields must wait. Errors of
+        fields are part of it."""
+        executor = self._executor.build_per_event_executor(event)
+        executor.context_value = context
+        context.asked = False
+        found: Any = execute_subscription_event(executor)
+        if executor.is_awaitable(found):
+            # A task of its own: who asks first may leave, and the text is made all the same.
+            return asyncio.create_task(self._awaited(context, found))
+        return self._text(context, found)
+
+    async def _awaited(self, context: Observed, found: Awaitable[ExecutionResult]) -> Text:
+        return self._text(context, await found)
+
+    def _text(self, context: Observed, result: ExecutionResult) -> Text:
+        parts = tuple(payload(self._schema, result).split(_HOLE_CURSOR))
+        return Text(parts, context.asked, objects(result.data))
+
+
+def text_of(plan: Plan, context: Context, event: HomeTimelineEvent, scene: Scene) -> "Text | asyncio.Task[Text]":
+    """The text for this reader, whose event it is; a task where it must be waited for. `scene` holds what was read for
+    it and what was made for others."""
+    key = (plan, *_likeness(event))
+    found = scene.made.get(key)
+    if found is None:
+        found = scene.made[key] = _run(plan, context, event, scene)
+        return found
+    if isinstance(found, asyncio.Task):
+        return asyncio.create_task(_behind(found, plan, context, event, scene))
+    return found if not found.personal else _run(plan, context, event, scene)
+
+
+def _run(plan: Plan, context: Context, event: HomeTimelineEvent, scene: Scene) -> "Text | asyncio.Task[Text]":
+    return plan.text(Observed(context, scene), replace(event, token=_HOLE))
+
+
+async def _behind(
+    first: "asyncio.Task[Text]", plan: Plan, context: Context, event: HomeTimelineEvent, scene: Scene
+) -> Text:
+    """What was made for the first who asked, if it fits everybody; else what is made for this one."""
+    text = await asyncio.shield(first)
+    if text.personal:
+        own = _run(plan, context, event, scene)
+        text = own if isinstance(own, Text) else await own
+    return text
+
+
+def _likeness(event: HomeTimelineEvent) -> tuple[Hashable, ...]:
+    """What two readers' events of one round have in common if they may share a text."""
+    if isinstance(event, TweetAdded):
+        return event.edge.entry_id, event.edge.source, event.edge.retweeter_id
+    return (replace(event, token=_HOLE),)
+
+
+def payload(schema: PerchSchema, result: Any) -> bytes:
+    """A result as the stock handler sends it."""
+    found: dict[str, Any] = {"data": result.data}
+    if result.errors:
+        schema.process_errors(result.errors)
+        found["errors"] = [error.formatted for error in result.errors]
+    return orjson.dumps(found)
