@@ -25,7 +25,7 @@ ANSWERS = 100
 TEXTS = " ".join(f"t{number}: text" for number in range(12))
 LONG = f"""subscription {{ homeTimelineEvents {{ __typename ... on TimelineResync {{ reason }}
   ... on TimelineTweetAdded {{ edge {{ node {{ {TEXTS} }} }} }} }} }}"""
-EVENT_BYTES = 3000
+EVENT_BYTES = 1900
 STOPPED, MANY = 4, 150
 
 
