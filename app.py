@@ -7,9 +7,10 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+from datastore import backup as backups
 from datastore import demo_world, ids, importer, ownership, processes
 from datastore.changes import Changes
 from datastore.mongo import Mongo
@@ -58,6 +60,8 @@ COMMANDS = {
     "dev": "run everything here, servers included: what `make run` runs",
     "import": "load users, follows and tweets from files",
     "reconcile": "compare counters, timelines and lists with their truth, and repair them",
+    "backup": "write the whole database to one file, as it is at one moment",
+    "restore": "fill an empty database from such a file, and empty Redis",
     "dead-letters": "list, retry or drop the events that workers set aside",
     "token": "print an access token (not in production)",
     "documents": "trust the documents of files, by their SHA-256",
@@ -185,11 +189,35 @@ def patience_of(settings: Settings) -> Patience:
     )
 
 
-async def serve(settings: Settings) -> None:
-    """The API server, until SIGTERM; then it drains."""
-    async with api(settings) as asgi:
+async def serve(settings: Settings, listen_fd: int | None = None) -> None:
+    """The API server, until SIGTERM; then it drains. With WORKERS so many of them, behind one port."""
+    if settings.workers > 1 and listen_fd is None:
+        await serve_together(settings)
+        return
+    async with api(settings) as asgi, running(telemetry.follow_loop_lag()):
         spare_the_collector()
-        await Server(settings, asgi).serve()
+        await Server(settings, asgi).serve(None if listen_fd is None else [socket.socket(fileno=listen_fd)])
+
+
+async def serve_together(settings: Settings) -> None:
+    """Listens, answers nothing and hands the socket to WORKERS servers: whoever is free takes the next connection, and
+    none that waits is lost with a server that ends. They are started again when they die, and drain side by side."""
+    with processes.listener(settings.host, settings.port) as shared, tempfile.TemporaryDirectory() as counted:
+        handed = ("--listen-fd", str(shared.fileno()))
+
+        async def one() -> None:
+            # In that folder each of them counts, and each /metrics tells what all have (schema/health.py).
+            program = program_of(settings, "serve", *handed)
+            env = {**(program.env or {}), "PROMETHEUS_MULTIPROC_DIR": counted}
+            program = replace(program, env=env, held=(shared.fileno(),), among_ours=True)
+            process = Child(replace(program, orphan_signal=signal.SIGTERM))
+            await process.start()
+            async with processes.kept(process, say):
+                await asyncio.Event().wait()
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(settings.workers):
+                tasks.create_task(one())
 
 
 def spare_the_collector() -> None:
@@ -283,6 +311,7 @@ async def work(settings: Settings) -> None:
             await asyncio.Event().wait()
         probes = health.routes(pipeline.probes(), {}, settings.metrics, lambda: False, pipeline.backlog)
         config = uvicorn_config(settings.model_copy(update={"port": settings.work_port}), Starlette(routes=probes))
+        config.lifespan = "off"
         # NOTE: not serve(), which would take the signals that cancel this.
         await uvicorn.Server(config)._serve()
 
@@ -349,6 +378,24 @@ async def reconcile(settings: Settings, check: bool) -> None:
         raise DevServerError(f"{report.left:,} differences are left")
 
 
+async def backup(settings: Settings, path: Path) -> None:
+    """Writes MongoDB's database to a file while everything runs on."""
+    async with clients(settings) as opened:
+        counts = await backups.backup(opened.mongo, path)
+    say(f"{path}: {sum(counts.values()):,} documents, {path.stat().st_size:,} bytes")
+
+
+async def restore(settings: Settings, path: Path) -> None:
+    """Fills an empty database; Redis is emptied, since what it holds was derived from another one."""
+    async with clients(settings) as opened:
+        try:
+            counts = await backups.restore(opened.mongo, path)
+        except backups.BackupError as error:
+            raise DevServerError(str(error)) from error
+        await opened.redis.flushdb()
+    say(f"{sum(counts.values()):,} documents restored; now run: python -m app reconcile")
+
+
 async def dead_letters(settings: Settings, action: str, ids: Sequence[str]) -> None:
     """Lists, puts back or drops the events with these ids, or all that workers set aside."""
     async with clients(settings) as opened:
@@ -405,7 +452,8 @@ async def demo_author(settings: Settings) -> None:
 async def dev(settings: Settings, under_make: bool = False) -> None:
     """Everything on one machine until cancelled; then demo author, server, worker, Valkey and MongoDB stop in turn."""
     with ownership.own(settings.data_dir, ownership.MAKE_RUN):
-        processes.check_port(settings.host, settings.port)
+        for port in range(settings.port, settings.port + 1 + settings.cluster):
+            processes.check_port(settings.host, port)
         async with AsyncExitStack() as stack:
             stack.callback(say, "stopped")
             if under_make:
@@ -421,6 +469,11 @@ async def dev(settings: Settings, under_make: bool = False) -> None:
             say("starting the worker and the server")
             await stack.enter_async_context(child(settings, "work"))
             server = await stack.enter_async_context(child(settings, "serve"))
+            if settings.cluster:
+                second = settings.model_copy(update={"port": settings.port + 1})
+                for command in ("work", "serve"):
+                    await stack.enter_async_context(child(second, command, "-2"))
+                say(f"a second server listens at port {second.port}")
             if not await server.ready(lambda: processes.is_ok(settings.host, settings.port, "/readyz")):
                 raise DevServerError(f"the server does not start: {processes.last_words(server.program.log)}")
             print(welcome(settings), flush=True)
@@ -434,19 +487,25 @@ def demo_threshold(settings: Settings) -> int:
     return settings.top_user_threshold if chosen else DEMO_TOP_USER_THRESHOLD
 
 
-@asynccontextmanager
-async def child(settings: Settings, command: str) -> AsyncIterator[Child]:
-    """`python -m app COMMAND` with these settings, started again whenever it dies."""
+def program_of(settings: Settings, command: str, *arguments: str, suffix: str = "") -> Program:
+    """`python -m app COMMAND` with these settings; its log's name has the suffix."""
     data_dir = settings.data_dir.absolute()
     env = os.environ | {
+        "PORT": str(settings.port),
         "MONGO_URL": settings.mongo_url,
         "REDIS_URL": settings.redis_url,
         "DATA_DIR": str(data_dir),
         "TOP_USER_THRESHOLD": str(settings.top_user_threshold),
         "PYTHONUNBUFFERED": "1",
     }
-    run = (sys.executable, "-m", "app", command)
-    process = Child(Program(command, run, data_dir / f"{command}.log", env, orphan_signal=signal.SIGKILL))
+    run = (sys.executable, "-m", "app", command, *arguments)
+    return Program(command, run, data_dir / f"{command}{suffix}.log", env, orphan_signal=signal.SIGKILL)
+
+
+@asynccontextmanager
+async def child(settings: Settings, command: str, suffix: str = "") -> AsyncIterator[Child]:
+    """`python -m app COMMAND` with these settings, started again whenever it dies."""
+    process = Child(program_of(settings, command, suffix=suffix))
     await process.start()
     async with processes.kept(process, say):
         yield process
@@ -459,7 +518,9 @@ def say(line: str) -> None:
 
 def welcome(settings: Settings) -> str:
     """What to open and what to try first."""
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104  compared, not bound
+    # Compared, and not bound to.
+    everywhere = ("0.0.0.0", "::")  # noqa: S104  # nosec B104
+    host = "127.0.0.1" if settings.host in everywhere else settings.host
     return WELCOME.format(password=DEMO_PASSWORD, url=f"http://{host}:{settings.port}/graphql", logs=settings.data_dir)
 
 
@@ -478,10 +539,13 @@ def parser() -> argparse.ArgumentParser:
     documents = commands.choices["documents"]
     documents.add_argument("verb", choices=("add",), help="what to do")
     documents.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".graphql, or a manifest (.json)")
+    commands.choices["serve"].add_argument("--listen-fd", type=int, help="a socket that listens already (WORKERS)")
     commands.choices["token"].add_argument("name", help="username")
     commands.choices["reconcile"].add_argument(
         "--check", action="store_true", help="repair nothing; exit code 1 if anything has drifted"
     )
+    for name in ("backup", "restore"):
+        commands.choices[name].add_argument("path", type=Path, metavar="FILE", help="for instance perch.bson.gz")
     commands.choices["dead-letters"].add_argument("action", choices=("list", "retry", "drop"))
     commands.choices["dead-letters"].add_argument("ids", nargs="*", help="as `list` shows them; none: all of them")
     for kind in ("users", "follows", "tweets"):
@@ -497,10 +561,12 @@ def command_of(args: argparse.Namespace, settings: Settings) -> Coroutine[Any, A
     if args.command == "dev":
         return dev(settings, args.under_make)
     commands: dict[str, Command] = {
-        "serve": serve,
+        "serve": lambda found: serve(found, args.listen_fd),
         "work": work,
         "import": lambda found: import_(found, args),
         "reconcile": lambda found: reconcile(found, args.check),
+        "backup": lambda found: backup(found, args.path),
+        "restore": lambda found: restore(found, args.path),
         "dead-letters": lambda found: dead_letters(found, args.action, args.ids),
         "token": lambda found: token(found, args.name),
     }

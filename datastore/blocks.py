@@ -1,11 +1,13 @@
 """Blocks and mutes: unique edges by which one person hides another. A block holds both ways, a mute one way."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 from datastore.errors import DomainError, ErrorCode
 from datastore.follows import edge_of, edges_query
-from datastore.mongo import DuplicateKeyError, Mongo
+from datastore.mongo import Doc, DuplicateKeyError, Mongo
 from datastore.records import CursorKind, Edge, Hiding, Key, Regard
+from datastore.together import Find
 
 _CURSORS = {Hiding.BLOCK: CursorKind.BLOCKED, Hiding.MUTE: CursorKind.MUTED}
 
@@ -41,6 +43,10 @@ class Blocks:
 
         One round trip, answered from the _id index alone.
         """
+        return await self.find_regards(pairs).alone()
+
+    def find_regards(self, pairs: Iterable[tuple[int, int]]) -> Find[dict[tuple[int, int], Regard]]:
+        """`regards_between`, to be asked together with others."""
         asked, keys = set(pairs), []
         for viewer_id, other in asked:
             keys += [
@@ -48,20 +54,24 @@ class Blocks:
                 {"o": viewer_id, "k": Hiding.MUTE.value, "t": other},
                 {"o": other, "k": Hiding.BLOCK.value, "t": viewer_id},
             ]
-        found: dict[tuple[int, int], set[str]] = {}
-        async for doc in self._blocks.find({"_id": {"$in": keys}}, {"_id": 1}):
-            owner, kind, target = doc["_id"]["o"], doc["_id"]["k"], doc["_id"]["t"]
-            if (owner, target) in asked:
-                found.setdefault((owner, target), set()).add(kind)
-            if (target, owner) in asked and kind == Hiding.BLOCK.value:
-                found.setdefault((target, owner), set()).add("blocked by")
-        return {
-            pair: Regard(blocks="block" in how, mutes="mute" in how, blocked_by="blocked by" in how)
-            for pair, how in found.items()
-        }
+        return Find(self._blocks, {"_id": {"$in": keys}}, {"_id": 1}, partial(_regards, asked))
 
     async def of_owner(self, owner_id: int, kind: Hiding, first: int, after: Key | None) -> list[Edge[int]]:
         """Up to `first` edges of (hidden person, since), newest first; `after` is exclusive."""
         query = edges_query("_id.o", owner_id, "_id.t", after) | {"_id.k": kind.value}
         cursor = self._blocks.find(query, {"_id": 1, "at": 1}).sort([("at", -1), ("_id.t", -1)]).limit(first)
         return [edge_of(doc, "t", _CURSORS[kind]) async for doc in cursor]
+
+
+def _regards(asked: set[tuple[int, int]], docs: Sequence[Doc]) -> dict[tuple[int, int], Regard]:
+    found: dict[tuple[int, int], set[str]] = {}
+    for doc in docs:
+        owner, kind, target = doc["_id"]["o"], doc["_id"]["k"], doc["_id"]["t"]
+        if (owner, target) in asked:
+            found.setdefault((owner, target), set()).add(kind)
+        if (target, owner) in asked and kind == Hiding.BLOCK.value:
+            found.setdefault((target, owner), set()).add("blocked by")
+    return {
+        pair: Regard(blocks="block" in how, mutes="mute" in how, blocked_by="blocked by" in how)
+        for pair, how in found.items()
+    }

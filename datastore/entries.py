@@ -7,6 +7,7 @@ from itertools import islice
 
 from datastore.mongo import Doc
 from datastore.retweets import Retweets
+from datastore.together import Find
 from datastore.tweets import Tweets
 
 # MongoDB merges at most 200 index scans in order and sorts in memory above (internalQueryMaxScansToExplode).
@@ -35,6 +36,12 @@ class Entries:
                 self._tweets.newest(chunk, bounds, first), self._retweets.newest(chunk, bounds, first)
             )
         return list(islice(heapq.merge(*lists, reverse=True), first))
+
+    def find_newest(self, author_id: int, first: int, before: int | None = None) -> tuple[Find[list[int]], ...]:
+        """The newest `first` tweets and the newest `first` retweets of one author below `before`, to be asked together
+        with others."""
+        bounds: Doc = {"$gt": 0} if before is None else {"$gt": 0, "$lt": before}
+        return self._tweets.find_newest(author_id, bounds, first), self._retweets.find_newest(author_id, bounds, first)
 
     async def newest_among(
         self, circle: Sequence[int], author_ids: Sequence[int], first: int, before: int | None

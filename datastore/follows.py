@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from datastore.errors import DomainError, ErrorCode
 from datastore.mongo import Doc, DuplicateKeyError, Mongo
 from datastore.records import CursorKind, Edge, Key
+from datastore.together import Find
 
 # Followers are walked in batches of this size: 16 KB on the wire.
 WALK_BATCH = 1000
@@ -43,9 +44,12 @@ class Follows:
 
     async def existing(self, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
         """Those of the (follower, author) pairs that follow. One round trip, answered from the _id index alone."""
+        return await self.find_existing(pairs).alone()
+
+    def find_existing(self, pairs: Iterable[tuple[int, int]]) -> Find[set[tuple[int, int]]]:
+        """`existing`, to be asked together with others."""
         keys = [{"a": author, "f": follower} for follower, author in pairs]
-        cursor = self._follows.find({"_id": {"$in": keys}}, {"_id": 1})
-        return {(doc["_id"]["f"], doc["_id"]["a"]) async for doc in cursor}
+        return Find(self._follows, {"_id": {"$in": keys}}, {"_id": 1}, _pairs)
 
     async def walk_followers(self, author_id: int) -> AsyncIterator[list[int]]:
         """Every follower of an author in batches, ascending by id. A follow made meanwhile may be missed: its own
@@ -71,8 +75,11 @@ class Follows:
 
     async def top_followee_ids(self, follower_id: int) -> list[int]:
         """The top users this person follows. Covered by a partial index: it costs what it gives."""
-        cursor = self._follows.find({"_id.f": follower_id, "top": True}, {"_id.a": 1})
-        return [doc["_id"]["a"] async for doc in cursor]
+        return await self.find_top_followees(follower_id).alone()
+
+    def find_top_followees(self, follower_id: int) -> Find[list[int]]:
+        """`top_followee_ids`, to be asked together with others."""
+        return Find(self._follows, {"_id.f": follower_id, "top": True}, {"_id.a": 1}, _authors)
 
     async def followee_ids(self, follower_id: int) -> list[int]:
         """Everybody this person follows, newest follow first. Covered by the index."""
@@ -93,6 +100,14 @@ class Follows:
         query = edges_query(f"_id.{side}", user_id, f"_id.{other}", after)
         cursor = self._follows.find(query, {"_id": 1, "at": 1}).sort([("at", -1), (f"_id.{other}", -1)]).limit(first)
         return [edge_of(doc, other, kind) async for doc in cursor]
+
+
+def _pairs(docs: Sequence[Doc]) -> set[tuple[int, int]]:
+    return {(doc["_id"]["f"], doc["_id"]["a"]) for doc in docs}
+
+
+def _authors(docs: Sequence[Doc]) -> list[int]:
+    return [doc["_id"]["a"] for doc in docs]
 
 
 def _of_author(author_id: int, after_follower: int = -1) -> Doc:

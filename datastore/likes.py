@@ -1,11 +1,15 @@
 """Likes: unique edges from user to tweet, and the tweet's counter."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from datastore import popularity
 from datastore.follows import edge_of, edges_query
-from datastore.mongo import DuplicateKeyError, Mongo
+from datastore.mongo import Doc, DuplicateKeyError, Mongo
 from datastore.records import CursorKind, Edge, Key
+from datastore.together import Find
+
+T = TypeVar("T")
 
 
 class Likes:
@@ -38,10 +42,14 @@ class Likes:
 
     async def existing(self, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
         """Those of the (user, tweet) pairs that are likes. One round trip, answered from the _id index alone."""
-        keys = [{"t": tweet, "u": user} for user, tweet in pairs]
-        return {
-            (doc["_id"]["u"], doc["_id"]["t"]) async for doc in self._likes.find({"_id": {"$in": keys}}, {"_id": 1})
-        }
+        return {(doc["_id"]["u"], doc["_id"]["t"]) for doc in await self._find(pairs, list).alone()}
+
+    def find_liked(self, user_id: int, tweet_ids: Iterable[int]) -> Find[set[int]]:
+        """Those of the tweets that a user likes. Covered."""
+        return self._find(((user_id, tweet) for tweet in tweet_ids), lambda docs: {doc["_id"]["t"] for doc in docs})
+
+    def _find(self, pairs: Iterable[tuple[int, int]], made: Callable[[Sequence[Doc]], T]) -> Find[T]:
+        return Find(self._likes, {"_id": {"$in": [{"t": tweet, "u": user} for user, tweet in pairs]}}, {"_id": 1}, made)
 
     async def liked(self, user_id: int, first: int, after: Key | None) -> list[Edge[int]]:
         """Up to `first` edges of (tweet id, since), newest first; `after` is exclusive."""

@@ -8,7 +8,9 @@ from copy import copy
 from typing import Any, Self, TypeAlias
 
 import pymongo
-from bson import Timestamp
+from bson import Timestamp, decode_file_iter, encode
+from bson.codec_options import CodecOptions
+from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import (
     ASCENDING,
@@ -43,6 +45,8 @@ __all__ = [
     "Timestamp",
     "UpdateOne",
     "aggregated",
+    "bson_documents",
+    "bson_of",
     "duplicate_field",
     "is_outage",
     "watching",
@@ -111,7 +115,7 @@ INDEXES: Mapping[str, Sequence[tuple[Keys, Doc]]] = {
     "follows": [
         ([("_id.a", ASCENDING), ("at", DESCENDING), ("_id.f", DESCENDING)], {}),
         ([("_id.f", ASCENDING), ("at", DESCENDING), ("_id.a", DESCENDING)], {}),
-        ([("_id.f", ASCENDING), ("_id.a", ASCENDING)], {"partialFilterExpression": {"top": True}}),
+        ([("_id.f", ASCENDING), ("_id.a", ASCENDING), ("top", ASCENDING)], {"partialFilterExpression": {"top": True}}),
     ],
     # The pair {t: tweet, u: user} is the _id.
     "likes": [
@@ -125,7 +129,10 @@ INDEXES: Mapping[str, Sequence[tuple[Keys, Doc]]] = {
         ([("_id.t", ASCENDING)], {}),
     ],
     "retweets": [
-        ([("author", ASCENDING), ("tweet", ASCENDING)], {"unique": True, "partialFilterExpression": {"alive": True}}),
+        (
+            [("author", ASCENDING), ("tweet", ASCENDING), ("alive", ASCENDING)],
+            {"unique": True, "partialFilterExpression": {"alive": True}},
+        ),
         (RETWEETS_BY_AUTHOR, _LIVE),
         ([("tweet", ASCENDING), ("_id", DESCENDING)], _LIVE),
         # For the purge of their author alone.
@@ -200,9 +207,9 @@ class Mongo:
         at: Timestamp = answer["operationTime"]
         return at
 
-    def session(self) -> AbstractAsyncContextManager[Session]:
-        """A session for transactions, ended with the block."""
-        return _opened(self.client.start_session())
+    def session(self, **options: Any) -> AbstractAsyncContextManager[Session]:
+        """A session, for transactions or for a snapshot, ended with the block."""
+        return _opened(self.client.start_session(**options))
 
     async def close(self) -> None:
         closing: Any = self.client.close
@@ -245,6 +252,19 @@ async def _opened(making: Any) -> AsyncIterator[Any]:
 async def _made(making: Any) -> Any:
     """What a call gives: one driver gives it at once where the other gives it later."""
     return await making if inspect.isawaitable(making) else making
+
+
+def bson_of(doc: Doc) -> bytes:
+    """A document as MongoDB stores it."""
+    return encode(doc)
+
+
+def bson_documents(file: Any) -> Iterator[Doc]:
+    """The documents of a file of them, in order. Raises ValueError where it is cut short or holds anything else."""
+    try:
+        yield from decode_file_iter(file, CodecOptions(tz_aware=True))
+    except BSONError as error:
+        raise ValueError(str(error)) from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Child processes and ports for development: started, watched, started again, stopped. Never in production."""
+"""Child processes and ports: started, watched, started again, stopped. In production only the servers of WORKERS."""
 
 import asyncio
 import ctypes
@@ -11,9 +11,10 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 Say = Callable[[str], None]
 Probe = Callable[[], Awaitable[bool]]
@@ -25,6 +26,8 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 10.0
 # A child that lived this long was well: its next death starts the pauses from the shortest again.
 WELL_AFTER_SECONDS = 20.0
 LOG_BYTES = 16 * 1024 * 1024
+# Connections that wait for a server to take them, as many as uvicorn's own.
+BACKLOG = 2048
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -35,7 +38,8 @@ class DevServerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. `log` takes all output; `held` are locks that live as long as the child does.
+    """What to run. `log` takes all output, unless it is to come `among_ours`; `held` are locks and sockets that live as
+    long as the child does.
 
     `orphan_signal` comes when we are killed: SIGTERM to close files, SIGKILL for who would only wait for others."""
 
@@ -46,6 +50,7 @@ class Program:
     held: tuple[int, ...] = ()
     grace_seconds: float = 15.0
     orphan_signal: signal.Signals = signal.SIGTERM
+    among_ours: bool = False
 
 
 class Child:
@@ -63,10 +68,7 @@ class Child:
     async def start(self) -> None:
         """Starts it, with its output appended to the log (the log before last is dropped when it is long)."""
         program = self.program
-        program.log.parent.mkdir(parents=True, exist_ok=True)
-        if program.log.exists() and program.log.stat().st_size > LOG_BYTES:
-            program.log.replace(program.log.with_suffix(".old.log"))
-        with program.log.open("ab") as log:
+        with nullcontext() if program.among_ours else _appended(program.log) as log:
             self._process = await asyncio.create_subprocess_exec(
                 *program.command,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -107,6 +109,13 @@ class Child:
                 raise DevServerError(f"{self.program.name} is not ready after {seconds:.0f} s: see {self.program.log}")
             await asyncio.sleep(0.02)
         return False
+
+
+def _appended(log: Path) -> BinaryIO:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".old.log"))
+    return log.open("ab")
 
 
 def _ends_with(parent: int, sent: signal.Signals) -> Callable[[], None]:
@@ -159,7 +168,8 @@ async def _restart(child: Child, say: Say) -> None:
         how = await child.ended()
         if time.monotonic() - born > WELL_AFTER_SECONDS:
             pause = FIRST_PAUSE_SECONDS
-        say(f"{child.program.name} ended ({how}); starting it again in {pause:g} s (see {child.program.log})")
+        told = "above" if child.program.among_ours else child.program.log
+        say(f"{child.program.name} ended ({how}); starting it again in {pause:g} s (see {told})")
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         await child.start()
@@ -175,6 +185,13 @@ def bind_error(host: str, port: int) -> OSError | None:
     except OSError as error:
         return error
     return None
+
+
+def listener(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises as `check_port`."""
+    check_port(host, port)
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    return socket.create_server(address, family=family, backlog=BACKLOG)
 
 
 def check_port(host: str, port: int) -> None:

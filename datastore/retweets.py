@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from datastore import ids, popularity
 from datastore.mongo import RETWEETS_BY_AUTHOR, Doc, DuplicateKeyError, Mongo, duplicate_field
 from datastore.records import Retweet, Tweet
+from datastore.together import Find
+from datastore.tweets import OF_AUTHOR, ids_of
 
 WALK_BATCH = 500
 
@@ -70,9 +72,18 @@ class Retweets:
             wanted.setdefault(user, []).append(tweet)
         found = set()
         for user, tweets in wanted.items():
-            query = {"author": user, "tweet": {"$in": tweets}, "alive": True}
-            found |= {(user, doc["tweet"]) async for doc in self._retweets.find(query, {"_id": 0, "tweet": 1})}
+            found |= {(user, tweet) for tweet in await self.find_retweeted(user, tweets).alone()}
         return found
+
+    def find_retweeted(self, user_id: int, tweet_ids: Iterable[int]) -> Find[set[int]]:
+        """Those of the tweets that a user retweeted. Covered."""
+        query = {"author": user_id, "tweet": {"$in": [*tweet_ids]}, "alive": True}
+        return Find(self._retweets, query, {"_id": 0, "tweet": 1}, lambda docs: {doc["tweet"] for doc in docs})
+
+    def find_newest(self, author_id: int, bounds: Doc, first: int) -> Find[list[int]]:
+        """`newest` for one author, to be asked together with others."""
+        query = {"author": author_id, "alive": True, "_id": bounds}
+        return Find(self._retweets, query, {"_id": 1}, ids_of, OF_AUTHOR, first)
 
     async def of_tweet(self, tweet_id: int, first: int, before: int | None) -> list[Retweet]:
         """Up to `first` retweets of a tweet, newest first, with ids below `before`."""

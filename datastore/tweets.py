@@ -17,10 +17,13 @@ from datastore.mongo import (
     duplicate_field,
 )
 from datastore.records import TopWindow, Tweet
+from datastore.together import Find
 
 # Marks the one of an author's replies to a tweet that counts as engagement; lower than any id.
 COUNTED = 0
 
+# Newest first, in words that only an author's index can answer without sorting: in place of a hint.
+OF_AUTHOR = {"author": 1, "_id": -1}
 _BODY: Doc = {"author": 1, "text": 1, "reply_to": 1, "reply_author": 1, "likes": 1, "retweets": 1, "replies": 1}
 _BODY |= {"hashtags": 1, "mentions": 1}
 # What a tombstone must not have: whatever says what the text was.
@@ -222,6 +225,11 @@ class Tweets:
         """The newest `first` ids of tweets by at most 200 authors within the id bounds, newest first. Covered."""
         return await self._newest(TWEETS_BY_AUTHOR, {"author": {"$in": list(author_ids)}, "_id": bounds}, first)
 
+    def find_newest(self, author_id: int, bounds: Doc, first: int) -> Find[list[int]]:
+        """`newest` for one author, to be asked together with others."""
+        query = {"author": author_id, "alive": True, "_id": bounds}
+        return Find(self._tweets, query, {"_id": 1}, ids_of, OF_AUTHOR, first)
+
     async def newest_unprompted(self, author_ids: Sequence[int], bounds: Doc, first: int) -> list[int]:
         """As `newest`, without replies. Covered."""
         query = {"author": {"$in": list(author_ids)}, "is_reply": False, "_id": bounds}
@@ -243,6 +251,11 @@ class Tweets:
         if before is not None:
             query["_id"] = {"$lt": before}
         return [_tweet(doc) async for doc in self._tweets.find(query, _BODY).sort("_id", -1).limit(first)]
+
+
+def ids_of(docs: Sequence[Doc]) -> list[int]:
+    """Their ids, in order."""
+    return [doc["_id"] for doc in docs]
 
 
 def new_doc(

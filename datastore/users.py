@@ -125,9 +125,17 @@ class Users:
         return Roads(doc["followers"], doc["top"], switches)
 
     async def switch(self, user_id: int, top: bool, first_id: int) -> bool:
-        """From `first_id` on their entries take the other road; False if they are on it already. One atomic write."""
-        change = {"$set": {"top": top}, "$push": {"switches": {"from": first_id, "top": top}}}
-        result = await self._users.update_one({"_id": user_id, "top": not top}, change)
+        """From now on, and from `first_id` on at the earliest, their entries take the other road; False if they are on
+        it already. One atomic write."""
+        # By MongoDB's clock and not only by the caller's: whoever is held up before this must not change the road of
+        # entries that others have sent meanwhile (the model found it).
+        since = {"$subtract": [{"$toLong": "$$NOW"}, ids.EPOCH_MS]}
+        written_at = {"$multiply": [since, ids.first_at(ids.EPOCH_MS + 1)]}
+        row = {"from": {"$max": [first_id, written_at]}, "top": top}
+        log = {"$concatArrays": [{"$ifNull": ["$switches", []]}, [row]]}
+        result = await self._users.update_one(
+            {"_id": user_id, "top": not top}, [{"$set": {"top": top, "switches": log}}]
+        )
         return bool(result.modified_count)
 
     async def due(self, threshold: int) -> list[int]:

@@ -78,7 +78,10 @@ async def embedded(settings: Settings, say: Say | None = None) -> AsyncIterator[
     """(MongoDB, Redis), each started under DATA_DIR unless its URL is given. With `say` they are kept alive."""
     async with AsyncExitStack() as stack:
         mongo_url, redis_url = settings.mongo_url, settings.redis_url
-        if not mongo_url:
+        if not mongo_url and settings.cluster:
+            folder = settings.data_dir / "replica-set"
+            mongo_url, _ = await stack.enter_async_context(mongo_devserver.replica_set(folder, say=say))
+        elif not mongo_url:
             mongo_url = await stack.enter_async_context(mongo_devserver.mongod(settings.data_dir / "mongo", say))
         if not redis_url:
             redis_url = await stack.enter_async_context(valkey(settings.data_dir / "redis", say))

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from realtime import keys
 from realtime.scripts import Arg, Scripts, fresh_token
@@ -13,6 +15,8 @@ PAIRS_PER_SCRIPT = 250
 PAIRS_GATHERED = 4000
 # A unit of an author with many readers: small enough that nobody notices waiting for a few of them.
 UNIT_PAIRS = 500
+# What is done to many timelines: the operation, the entry, and for a removal the tweet. Sent once for its readers.
+Run = tuple[str, int, int]
 
 
 class Fanout:
@@ -21,7 +25,7 @@ class Fanout:
     def __init__(self, scripts: Scripts, bounds: Bounds, turn: asyncio.Lock | None = None) -> None:
         self._scripts = scripts
         self._bounds = bounds
-        self._pairs: list[tuple[Arg, ...]] = []
+        self._pairs: list[tuple[Run, str]] = []
         self._flushing = asyncio.Lock()
         self._turn = turn
         self._gathered = UNIT_PAIRS if turn else PAIRS_GATHERED
@@ -32,15 +36,15 @@ class Fanout:
 
     async def push(self, reader_ids: Iterable[int], entry_id: int) -> None:
         """Add an entry to those of the readers' timelines that are kept."""
-        await self._gather(("+", keys.bucket(reader), reader, entry_id, 0) for reader in reader_ids)
+        await self._gather(("+", entry_id, 0), reader_ids)
 
     async def unpush(self, reader_ids: Iterable[int], entry_id: int, tweet_id: int) -> None:
         """Take an entry that shows this tweet out again."""
-        await self._gather(("-", keys.bucket(reader), reader, entry_id, tweet_id) for reader in reader_ids)
+        await self._gather(("-", entry_id, tweet_id), reader_ids)
 
     async def follows_changed(self, reader_id: int) -> None:
         """Tell a present reader that their page may look different now."""
-        await self._gather([("f", keys.bucket(reader_id), reader_id, 0, 0)])
+        await self._gather(("f", 0, 0), [reader_id])
 
     def forget(self) -> None:
         """Drop what was gathered: its events will be handled again."""
@@ -58,17 +62,21 @@ class Fanout:
                 await self._deliver(pairs)
             return len(pairs)
 
-    async def _deliver(self, pairs: Sequence[tuple[Arg, ...]]) -> None:
+    async def _deliver(self, pairs: Sequence[tuple[Run, str]]) -> None:
         bounds = self._bounds
-        calls = []
+        calls: list[tuple[list[str], list[Arg]]] = []
         for at in range(0, len(pairs), PAIRS_PER_SCRIPT):
             chunk = pairs[at : at + PAIRS_PER_SCRIPT]
-            head = (fresh_token(), bounds.kept_entries, bounds.trim_at, bounds.events_kept, bounds.presence_ms)
-            calls.append(([f"tl:{{{chunk[0][1]}}}"], [*head, *(arg for pair in chunk for arg in pair)]))
+            args: list[Arg] = [fresh_token(), bounds.kept_entries, bounds.trim_at]
+            args += [bounds.events_kept, bounds.presence_ms]
+            for run, group in groupby(chunk, itemgetter(0)):
+                tails = [tail for _, tail in group]
+                args += [*run, len(tails), *tails]
+            calls.append(([f"tl:{chunk[0][1]}"], args))
         await self._scripts.run_each("deliver", calls)
 
-    async def _gather(self, pairs: Iterable[tuple[Arg, ...]]) -> None:
-        for pair in pairs:
-            self._pairs.append(pair)
+    async def _gather(self, run: Run, reader_ids: Iterable[int]) -> None:
+        for reader_id in reader_ids:
+            self._pairs.append((run, keys.tail(reader_id)))
             if len(self._pairs) >= self._gathered:
                 await self.flush()

@@ -3,11 +3,15 @@
 The Lua scripts build the same names from (bucket, reader): a change here is a change there (lua/common.lua).
 """
 
+from functools import lru_cache
+
 from datastore import ids
 from datastore.records import TopWindow
 
 # The hash tag of Redis Cluster: a reader's keys lie in one slot, and there are few enough buckets to group by.
 READER_BUCKETS = 64
+# Spreading an id costs ten times what looking it up does; so many take some 10 MB.
+TAILS_KEPT = 65_536
 
 
 # What may be dropped at any moment and is rebuilt on read: timelines, presence, streams, recent lists.
@@ -21,6 +25,12 @@ COPIES = ("tweet:*", "user:*")
 def bucket(reader_id: int) -> int:
     """The reader's bucket, in [0, 64)."""
     return ids.spread(reader_id, READER_BUCKETS)
+
+
+@lru_cache(TAILS_KEPT)
+def tail(reader_id: int) -> str:
+    """What follows the colon in every key of this reader's: fan-out names each timeline by it alone."""
+    return f"{{{bucket(reader_id)}}}:{reader_id}"
 
 
 def timeline(reader_id: int) -> str:

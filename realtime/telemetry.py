@@ -1,6 +1,8 @@
 """Metrics of what follows, with few labels and no ids; and how log lines look."""
 
+import asyncio
 import sys
+from collections import deque
 from typing import Any
 
 import structlog
@@ -25,6 +27,19 @@ LIVE_READ_ON = Counter("perch_live_read_on", "Times a reader's stream was read b
 COPY_READS = Counter("perch_copy_reads", "Tweets and people looked up among copies.", ["layer", "kind", "outcome"])
 RECONCILE_COMPARED = Counter("perch_reconcile_compared", "Derived things compared with their truth.", ["kind"])
 RECONCILE_DRIFT = Counter("perch_reconcile_drift", "Derived things that had drifted.", ["kind"])
+LOOP_LAG = Gauge("perch_loop_lag_seconds", "How late the event loop was, the worst of the last seconds.")
+# Often enough to meet what blocks the loop for long, seldom enough to cost nothing.
+LAG_LOOK_SECONDS, LAG_WINDOW_LOOKS = 0.1, 50
+
+
+async def follow_loop_lag() -> None:
+    """Export how late this loop runs what is due, for ever: whatever does not give way makes all others wait."""
+    loop, late = asyncio.get_running_loop(), deque[float](maxlen=LAG_WINDOW_LOOKS)
+    while True:
+        due = loop.time() + LAG_LOOK_SECONDS
+        await asyncio.sleep(LAG_LOOK_SECONDS)
+        late.append(max(loop.time() - due, 0))
+        LOOP_LAG.set(max(late))
 
 
 def configure_logs(least_level: str) -> None:

@@ -18,6 +18,7 @@ from datastore.entries import Entries
 from datastore.follows import Follows
 from datastore.ids import MAX_ID
 from datastore.settings import Settings
+from datastore.together import together
 from realtime import keys
 from realtime.connect import RedisError
 from realtime.copies import Copies
@@ -123,9 +124,8 @@ class Timelines:
         token = await self._live_token(reader_id) if live else ""
         # Redis has just been seen to be away: one wait for it is enough for one page.
         away = token is None
-        own, pulled = await asyncio.gather(
-            self._entries.newest([reader_id], count, before), self._follows.top_followee_ids(reader_id)
-        )
+        finds = (*self._entries.find_newest(reader_id, count, before), self._follows.find_top_followees(reader_id))
+        *own, pulled = await together(*finds)
         sets = (
             [_AWAY]
             if away
@@ -135,7 +135,7 @@ class Timelines:
         )
         floor = max(kept.floor for kept in sets)
         found = [[entry for entry in kept.entry_ids if entry > floor] for kept in sets]
-        entry_ids = _union(count, own, *found)
+        entry_ids = _union(count, *own, *found)
         if len(_union(count, *found)) < count and floor > 0:
             below = floor + 1 if before is None else min(before, floor + 1)
             entry_ids = _union(count, entry_ids, await self._from_truth(reader_id, count, below))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datastore.records import HomeEdge, HomeTimelineEvent, Regard, TweetAdded
+from datastore.together import together
 from realtime import telemetry
 from realtime.reader import Numbered
 from resolvers.context import Services
@@ -60,11 +61,8 @@ class Audience:
         pairs = {
             (viewer_id, person) for viewer_id, numbered in asked for person in concerned.get(numbered.entry_id, ())
         }
-        followed, regards, present_ = await asyncio.gather(
-            self._services.follows.existing(pairs),
-            self._services.blocks.regards_between(pairs),
-            loaders.present(shown.people()),
-        )
+        finds = self._services.follows.find_existing(pairs), self._services.blocks.find_regards(pairs)
+        (followed, regards), present_ = await asyncio.gather(together(*finds), loaders.present(shown.people()))
         living = shown.living(loaders, present_)
         follows_of: dict[int, set[int]] = {}
         for viewer_id, author_id in followed:

@@ -5,6 +5,7 @@ from realtime.limits import Action
 from resolvers import guards
 from resolvers.context import Info
 from resolvers.follows import people
+from resolvers.regard import readable
 from resolvers.tweets import existing, open_to
 
 
@@ -19,14 +20,15 @@ async def like(info: Info, tweet_id: int) -> Tweet:
     return await existing(context, tweet_id)
 
 
-async def unlike(info: Info, tweet_id: int) -> Tweet:
-    """Take a like back; a success if there was none. Raises NOT_FOUND."""
+async def unlike(info: Info, tweet_id: int) -> Tweet | None:
+    """Take a like back; a success if there was none. The tweet comes back if the viewer may see it. Raises
+    NOT_FOUND."""
     context = info.context
     viewer_id = guards.viewer(context)
     await existing(context, tweet_id)
     await context.services.likes.remove(viewer_id, tweet_id)
     await context.services.cache.drop(viewer_id, [tweet_id])
-    return await existing(context, tweet_id)
+    return await readable(context, await existing(context, tweet_id))
 
 
 async def likers(tweet: Tweet, info: Info, first: int | None, after: Key | None) -> Page[User]:

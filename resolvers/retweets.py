@@ -11,6 +11,7 @@ from resolvers import guards
 from resolvers.context import Info
 from resolvers.follows import people
 from resolvers.paging import one
+from resolvers.regard import readable
 from resolvers.tweets import existing, open_to
 
 
@@ -25,14 +26,15 @@ async def retweet(info: Info, tweet_id: int) -> Tweet:
     return await existing(context, tweet_id)
 
 
-async def undo(info: Info, tweet_id: int) -> Tweet:
-    """Take a retweet back; a success if there was none. Raises NOT_FOUND."""
+async def undo(info: Info, tweet_id: int) -> Tweet | None:
+    """Take a retweet back; a success if there was none. The tweet comes back if the viewer may see it. Raises
+    NOT_FOUND."""
     context = info.context
     viewer_id = guards.viewer(context)
     await existing(context, tweet_id)
     await context.services.retweets.remove(viewer_id, tweet_id)
     await context.services.cache.drop(viewer_id, [tweet_id])
-    return await existing(context, tweet_id)
+    return await readable(context, await existing(context, tweet_id))
 
 
 async def retweeters(tweet: Tweet, info: Info, first: int | None, after: Key | None) -> Page[User]:

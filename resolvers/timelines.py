@@ -1,14 +1,13 @@
 """Home timelines: skeleton > hydrate > filter > present, the same four steps for a page and for a live event."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from datastore import ids
 from datastore.ids import Kind
-from datastore.likes import Likes
 from datastore.records import HomeEdge, HomeTimeline, Key, Regard, TimelineSource, Tweet
-from datastore.retweets import Retweets
+from datastore.together import Find, together
 from realtime.timelines import Skeleton
 from resolvers import guards, selection
 from resolvers.context import Context, Info, Services
@@ -113,21 +112,26 @@ async def _by_the_rules(context: Context, viewer_id: int, first: int, before: in
 
 async def hydrate(context: Context, viewer_id: int, entry_ids: Sequence[int], wanted: Collection[str] = ()) -> Hydrated:
     """Everything the page shows, in a number of MongoDB queries that does not grow with it: the retweets if there are
-    any, the tweets, then side by side what the filter needs (read last, so that an unfollow, a block or a deleted
+    any, the tweets, then in one round trip what the filter needs (read last, so that an unfollow, a block or a deleted
     account acts at once) and what was selected."""
     loaders, services = context.loaders, context.services
     shown = await read_shown(services, loaders, entry_ids)
-    people, found = shown.people(), shown.tweets.values()
-    followed, regards, present_, _, _ = await asyncio.gather(
-        services.follows.existing((viewer_id, person) for person in people | shown.answered()),
-        services.blocks.regards(viewer_id, people),
+    people = shown.people()
+    tweet_ids = {tweet.id for tweet in shown.tweets.values()}
+    flags = _flags(services, loaders, viewer_id, tweet_ids, wanted)
+    (followed, regards, *found), present_ = await asyncio.gather(
+        together(
+            services.follows.find_existing((viewer_id, person) for person in people | shown.answered()),
+            services.blocks.find_regards((viewer_id, person) for person in people),
+            *(find for _, find in flags),
+        ),
         loaders.present(people),
-        _read_edges(loaders.likes, services.likes, viewer_id, found) if "viewerHasLiked" in wanted else _nothing(),
-        _read_edges(loaders.retweets, services.retweets, viewer_id, found)
-        if "viewerHasRetweeted" in wanted
-        else _nothing(),
     )
+    for (loader, _), those in zip(flags, found, strict=True):
+        for tweet_id in tweet_ids:
+            loader.ready((viewer_id, tweet_id), tweet_id in those)
     living = shown.living(loaders, present_)
+    regards = {person: regard for (_, person), regard in regards.items()}
     return Hydrated(living, shown.retweeters, {author for _, author in followed}, regards)
 
 
@@ -141,17 +145,15 @@ async def read_shown(services: Services, loaders: Loaders, entry_ids: Sequence[i
     return Shown(tweets, {retweet.id: retweet.author_id for retweet in retweets})
 
 
-async def _read_edges(
-    loader: Loader[tuple[int, int], bool], edges: Likes | Retweets, viewer_id: int, tweets: Iterable[Tweet]
-) -> None:
-    pairs = list({(viewer_id, tweet.id) for tweet in tweets})
-    existing = await edges.existing(pairs)
-    for pair in pairs:
-        loader.ready(pair, pair in existing)
-
-
-async def _nothing() -> None:
-    return None
+def _flags(
+    services: Services, loaders: Loaders, viewer_id: int, tweet_ids: Collection[int], wanted: Collection[str]
+) -> list[tuple[Loader[tuple[int, int], bool], Find[set[int]]]]:
+    """What has to be asked for the fields that say what the viewer did, and whose they are."""
+    asked = {
+        "viewerHasLiked": (loaders.likes, services.likes.find_liked),
+        "viewerHasRetweeted": (loaders.retweets, services.retweets.find_retweeted),
+    }
+    return [(loader, find(viewer_id, tweet_ids)) for field, (loader, find) in asked.items() if field in wanted]
 
 
 def visible(viewer_id: int, entry_ids: Sequence[int], hydrated: Hydrated) -> list[int]:

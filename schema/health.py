@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import orjson
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -44,10 +45,21 @@ def routes(
         if figures:
             with suppress(Exception):  # a store is away: what is counted here is told all the same
                 await asyncio.wait_for(figures(), PROBE_SECONDS)
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(_told(), media_type=CONTENT_TYPE_LATEST)
 
     found = [Route("/healthz", healthz), Route("/readyz", readyz)]
     return [*found, Route("/metrics", counters)] if metrics else found
+
+
+def _told() -> bytes:
+    """What this process has counted; where several share a port, and then a folder, what all of them have, with gauges
+    by pid. NOTE: of a process that died its last gauges are told until the others end."""
+    shared = CollectorRegistry()
+    try:
+        MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+    except ValueError:  # no folder
+        return generate_latest()
+    return generate_latest(shared)
 
 
 async def _probe(probe: Probe) -> str:

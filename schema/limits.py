@@ -34,7 +34,7 @@ TOKENS = 1000
 DIRECTIVES = 50
 # Steps of comparing fields that share a name, two for each pair: the documents of GraphiQL and of the tests need at
 # most 20. Each is up to 4 us, and a thousand tokens have room for 500,000.
-COMPARISONS = 5000
+COMPARISONS = 2000
 # So many are told; a document with more is not looked at further.
 MISTAKES = 20
 # Objects in an answer: a hundred tweets with ten replies each and their authors.

@@ -36,6 +36,7 @@ def settings(urls: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         secret_key=SecretStr("a secret for tests, long enough to sign with"),
         rate_limits=False,
         top_user_threshold=8,
+        redis_timeout_ms=2000,
         lease_seconds=1,
         sweep_seconds=0.2,
         purge_look_seconds=0.1,

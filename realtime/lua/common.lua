@@ -5,9 +5,8 @@
 -- and says nothing at or below it. Its name is 'floor' when the timeline is served, and 'b:<token>:<deadline ms>'
 -- while somebody builds it.
 
-local function names(tag, reader)
-  local tail = ':{' .. tag .. '}:' .. reader
-  return 'tl' .. tail, 'on' .. tail, 'ev' .. tail, 'live' .. tail
+local function names(tail)
+  return 'tl:' .. tail, 'on:' .. tail, 'ev:' .. tail, 'live:' .. tail
 end
 
 -- The sentinel's name and the floor as a string; nil if the timeline is not kept.

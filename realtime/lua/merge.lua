@@ -1,6 +1,6 @@
 -- Put an author's entries into one timeline; the floor rises to `cut`, where the entries given end (0: they do not).
 -- KEYS: tl, on, ev. ARGV: nonce (empty: tell nobody), kept, events_kept, ttl_ms, tag, reader, cut, entries...
-local tl, on, ev, channel = names(ARGV[5], ARGV[6])
+local tl, on, ev, channel = names('{' .. ARGV[5] .. '}:' .. ARGV[6])
 local name, floor = sentinel(tl)
 if not name then
   redis.call('DEL', on)

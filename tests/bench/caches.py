@@ -27,7 +27,7 @@ from realtime.copies import Copies, tweet_copy, tweet_of
 from realtime.timelines import Skeleton, Timelines
 from resolvers.context import Context, Services
 from schema.build import build
-from tests.bench.fanout import servers
+from tests.bench.machine import servers
 
 PAGE = """{ homeTimeline(first: 20) { edges { cursor source node { id text likeCount viewerHasLiked
   author { id username displayName } } } } }"""

@@ -1,106 +1,257 @@
-"""Bench: from postTweet to the last of an author's read timelines, after an import of a follow graph.
+"""Bench: fan-out: what an entry costs beside a plain pipeline, how soon the last follower has it, and a burst.
 
-    python -m tests.bench.fanout [--follows FILE.csv.gz] [--posts 20]
+    python -m tests.bench.fanout [--follows FILE.csv.gz] [--rounds 5] [--posts 20] [--write]
 
-Without a file, a power-law graph of 100 authors, 28,000 followers and 100,000 follows is made. Prints the import's
-rate, the pages' rate on a cold cache, and for each post the time until every kept timeline of a follower has it.
+First Perch's scripts and a redis-py pipeline of ZADD and ZREMRANGEBYRANK take turns at writing the same entries to as
+many full timelines. Then, with a worker process: from a write to the last of its author's kept timelines, and how far
+the worker falls behind at 1,000 tweets a second. Redis' latency monitor and slow log watch all of it.
 """
 
 import argparse
 import asyncio
-import random
+import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import uvloop
-from pydantic import SecretStr
+from typing import Any
 
 import app
 from datastore import ids, importer
-from datastore.devserver import mongod
+from datastore.changes import Changes
 from datastore.settings import Settings
+from datastore.tweets import new_doc
 from realtime import keys
-from realtime.devserver import valkey
+from realtime.connect import Client
+from realtime.fanout import PAIRS_GATHERED, Fanout
+from realtime.pipeline import settle
+from realtime.scripts import Scripts
+from realtime.timelines import KEPT_ENTRIES, Bounds
+from resolvers.context import Services
+from tests.bench import report
+from tests.bench.machine import cpu_seconds, own_cpu_seconds, run, servers
+from tests.processes import Cluster
+
+READERS, ENTRIES = 5_000, 40
+FOLLOWERS, AUTHORS, AVERAGE = 4_999, 200, 75
+BURST_A_SECOND, BURST_SECONDS, AT_ONCE = 1_000, 10, 50
+# What may hold Redis up, in ms; the slow log tells from half of it on how long a script took.
+HELD_MS = 2
+Rows = list[tuple[str, str]]
 
 
-@asynccontextmanager
-async def servers(folder: Path) -> AsyncIterator[Settings]:
-    """Settings for a private mongod and valkey."""
-    async with mongod(folder / "mongo") as mongo_url, valkey(folder / "redis") as redis_url:
-        yield Settings(
-            mongo_url=mongo_url,
-            redis_url=redis_url,
-            data_dir=folder,
-            secret_key=SecretStr("a secret for benches, long enough to sign with"),
-            rate_limits=False,
-            log_level="WARNING",
-        )
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of a round: entries a second, and CPU in us for each, of the writing process and of Redis."""
+
+    per_second: float
+    client_us: float
+    redis_us: float
 
 
-def made_graph(folder: Path) -> Path:
-    """100,000 follows of 100 authors, the first with some 3,400 followers."""
-    rng = random.Random(2006)
+async def watch(redis: Client) -> None:
+    """Have Redis note from now on what holds it up."""
+    await redis.config_set("latency-monitor-threshold", HELD_MS)
+    await redis.config_set("slowlog-log-slower-than", HELD_MS * 500)
+    await redis.execute_command("LATENCY", "RESET")  # type: ignore[no-untyped-call]
+    await redis.slowlog_reset()
+
+
+async def held(redis: Client) -> str:
+    """The longest script, and what the latency monitor saw, in words."""
+    slow: Any = await redis.slowlog_get(1000)
+    scripts = [one["duration"] / 1000 for one in slow if bytes(one["command"]).lower().startswith(b"eval")]
+    seen: Any = await redis.execute_command("LATENCY", "LATEST")  # type: ignore[no-untyped-call]
+    longest = f"{max(scripts):.1f} ms" if scripts else f"under {HELD_MS / 2:.0f} ms"
+    return f"{longest}; latency monitor from {HELD_MS} ms: " + (
+        ", ".join(f"{event} {most} ms" for event, _, _, most, *_ in seen) or "nothing"
+    )
+
+
+async def redis_cpu_seconds(redis: Client) -> float:
+    info: Any = await redis.info("cpu")
+    return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
+
+
+# ---------------------------------------------------------------- beside a plain pipeline
+
+
+async def fill(redis: Client, readers: Sequence[int]) -> None:
+    """A full timeline for each reader, once as Perch keeps it and once plain."""
+    entries: dict[str, float] = {str(one): one for one in range(1, KEPT_ENTRIES + 1)}
+    for at in range(0, len(readers), 100):
+        async with redis.pipeline(transaction=False) as pipe:
+            for reader in readers[at : at + 100]:
+                pipe.zadd(keys.timeline(reader), entries | {"floor": 0})
+                pipe.zadd(f"plain:{reader}", entries)
+            await pipe.execute()
+
+
+async def scripted(fanout: Fanout, readers: Sequence[int], entries: Sequence[int]) -> None:
+    """As the worker writes."""
+    for entry in entries:
+        await fanout.push(readers, entry)
+    await fanout.flush()
+
+
+async def plain(redis: Client, readers: Sequence[int], entries: Sequence[int]) -> None:
+    """As anybody would, with as many entries in one pipeline as the worker gathers."""
+    pairs = [(reader, entry) for entry in entries for reader in readers]
+    for at in range(0, len(pairs), PAIRS_GATHERED):
+        async with redis.pipeline(transaction=False) as pipe:
+            for reader, entry in pairs[at : at + PAIRS_GATHERED]:
+                pipe.zadd(f"plain:{reader}", {str(entry): entry})
+                pipe.zremrangebyrank(f"plain:{reader}", 0, -KEPT_ENTRIES - 1)
+            await pipe.execute()
+
+
+async def cost(redis: Client, count: int, write: Callable[[], Awaitable[None]]) -> Cost:
+    began, own, server = time.perf_counter(), own_cpu_seconds(), await redis_cpu_seconds(redis)
+    await write()
+    took, own, server = time.perf_counter() - began, own_cpu_seconds() - own, await redis_cpu_seconds(redis) - server
+    return Cost(count / took, own / count * 1e6, server / count * 1e6)
+
+
+async def beside_a_pipeline(redis: Client, rounds: int, readers: Sequence[int], entries: int) -> Rows:
+    """Medians over the rounds; ratios within each round."""
+    await fill(redis, readers)
+    fanout, next_entry = Fanout(Scripts(redis), Bounds()), itertools.count(KEPT_ENTRIES + 1)
+    pairs: list[tuple[Cost, Cost]] = []
+    for _ in range(rounds):
+        new = list(itertools.islice(next_entry, entries))
+        ours = await cost(redis, len(readers) * entries, lambda new=new: scripted(fanout, readers, new))  # type: ignore[misc]
+        theirs = await cost(redis, len(readers) * entries, lambda new=new: plain(redis, readers, new))  # type: ignore[misc]
+        pairs.append((ours, theirs))
+
+    return [
+        ("entries a second from one process, in thousands", told(pairs, lambda one: one.per_second / 1000, 1)),
+        ("CPU of that process for an entry, in us", told(pairs, lambda one: one.client_us, -1)),
+        ("CPU of Redis for an entry, in us", told(pairs, lambda one: one.redis_us, -1)),
+    ]
+
+
+def told(pairs: Sequence[tuple[Cost, Cost]], of: Callable[[Cost], float], better: int) -> str:
+    """Both medians, and how much better ours is within a round; `better` is 1 where more is better, else -1."""
+    ours, theirs = (statistics.median(of(pair[at]) for pair in pairs) for at in (0, 1))
+    ratio = statistics.median((of(one) / of(other)) ** better for one, other in pairs)
+    return f"{ours:,.3g}; a plain pipeline {theirs:,.3g}: {ratio:.1f} times better"
+
+
+# ---------------------------------------------------------------- with a worker
+
+
+def made_graph(folder: Path, followers: int, authors: int) -> Path:
+    """One author whom all readers follow, and others whom 75 of them follow each."""
     path = folder / "follows.csv"
-    rows: set[tuple[int, int]] = set()
-    while len(rows) < 100_000:
-        rows.add((rng.randrange(28_000), int(100 * rng.random() ** 1.35)))
-    path.write_text("follower,followee\n" + "".join(f"u{who},a{author}\n" for who, author in sorted(rows)))
+    rows = [f"r{number},star" for number in range(followers)]
+    rows += [
+        f"r{(7 * author + 13 * number) % followers},a{author}" for author in range(authors) for number in range(AVERAGE)
+    ]
+    path.write_text("\n".join(["follower,followee", *dict.fromkeys(rows), ""]))
     return path
 
 
-async def main(follows: Path | None, posts: int) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        async with (
-            servers(folder) as settings,
-            app.clients(settings) as clients,
-            app.working(settings),
-            app.services_of(settings, clients) as services,
-        ):
-            started = time.perf_counter()
-            path = follows or made_graph(folder)
-            counts = await importer.run(
-                clients.mongo, now_ms=ids.now_ms(), follows=path, touched=services.timelines.drop
-            )
-            seconds = time.perf_counter() - started
-            print(f"import: {counts['follows'].read:,} follows in {seconds:.1f} s")
-            top = await clients.mongo.users.find_one({}, sort=[("followers", -1)])
-            assert top is not None
-            readers = [one async for batch in services.follows.walk_followers(top["_id"]) for one in batch]
-            started = time.perf_counter()
-            for at in range(0, len(readers), 50):
-                await asyncio.gather(*(services.timelines.page(one, 20) for one in readers[at : at + 50]))
-            rate = len(readers) / (time.perf_counter() - started)
-            print(f"cold first pages: {len(readers):,} readers, {rate:,.0f} a second")
-            took = []
-            for number in range(posts):
-                started = time.perf_counter()
-                tweet = await services.tweets.add(top["_id"], f"post {number}", ids.now_ms())
-                while not all(await shown(clients, readers, tweet.id)):
-                    await asyncio.sleep(0.005)
-                took.append((time.perf_counter() - started) * 1000)
-            median, worst = statistics.median(took), max(took)
-            print(f"post to the last of {len(readers):,} read timelines: median {median:.0f} ms, worst {worst:.0f} ms")
+async def to_the_last(clients: app.Clients, services: Services, author_id: int, posts: int) -> Rows:
+    """From a write to the last kept timeline of a follower."""
+    readers = [one async for batch in services.follows.walk_followers(author_id) for one in batch]
+    for at in range(0, len(readers), 50):
+        await asyncio.gather(*(services.timelines.page(one, 20) for one in readers[at : at + 50]))
+    took = []
+    for number in range(posts):
+        started = time.perf_counter()
+        tweet = await services.tweets.add(author_id, f"post {number}", ids.now_ms())
+        while not all(await shown(clients, readers, tweet.id)):
+            await asyncio.sleep(0.002)
+        took.append((time.perf_counter() - started) * 1000)
+    told = f"median of {posts} {statistics.median(took):.0f} ms, worst {max(took):.0f} ms"
+    return [(f"a tweet written to the last of {len(readers):,} kept timelines", told)]
 
 
 async def shown(clients: app.Clients, readers: list[int], entry_id: int) -> list[bool]:
     """For each reader whether the kept timeline has the entry; the last ones pushed are asked first."""
-    async with clients.redis.pipeline(transaction=False) as pipe:
-        pipe.zscore(keys.timeline(readers[-1]), str(entry_id))
-        if (await pipe.execute())[0] is None:
-            return [False]
+    if await clients.live.zscore(keys.timeline(readers[-1]), str(entry_id)) is None:
+        return [False]
+    async with clients.live.pipeline(transaction=False) as pipe:
         for reader in readers:
             pipe.zscore(keys.timeline(reader), str(entry_id))
         return [score is not None for score in await pipe.execute()]
 
 
+async def burst(
+    clients: app.Clients, settings: Settings, worker: int, author_ids: Sequence[int], seconds: float
+) -> Rows:
+    """How far the worker falls behind average authors who write at an even pace. The tweets are written straight to
+    MongoDB, many at once, so that writing them costs little of what is measured."""
+    turn = itertools.cycle(author_ids)
+    changes, loop, lags = Changes(clients.mongo), asyncio.get_running_loop(), list[float]()
+
+    async def lagging() -> None:
+        while True:
+            began = loop.time()
+            await settle(changes, clients.live, settings.partitions)
+            lags.append(loop.time() - began)
+            await asyncio.sleep(0.2)
+
+    used, redis_used, began = cpu_seconds(worker), await redis_cpu_seconds(clients.live), loop.time()
+    sampling, moment_ms = asyncio.create_task(lagging()), 0
+    for number in range(int(seconds * BURST_A_SECOND) // AT_ONCE):
+        await asyncio.sleep(max(0.0, began + number * AT_ONCE / BURST_A_SECOND - loop.time()))
+        # A millisecond for each: no id is there already.
+        moment_ms = max(ids.now_ms(), moment_ms + AT_ONCE)
+        authors = enumerate(itertools.islice(turn, AT_ONCE))
+        docs = [new_doc(ids.new(moment_ms + at, author), author, f"tweet {number}") for at, author in authors]
+        await clients.mongo.tweets.insert_many(docs, ordered=False)
+    written = loop.time() - began
+    sampling.cancel()
+    await settle(changes, clients.live, settings.partitions)
+    drained = loop.time() - began - written
+    entries = seconds * BURST_A_SECOND * (AVERAGE + 1)
+    cpu, redis_cpu = cpu_seconds(worker) - used, await redis_cpu_seconds(clients.live) - redis_used
+    pace = f"{seconds * BURST_A_SECOND / written:,.0f} tweets a second for {written:.0f} s, {AVERAGE} followers each"
+    lag = f"median {statistics.median(lags):.2f} s, worst {max(lags):.2f} s, none {drained:.2f} s after the last"
+    each = f"worker {cpu / entries * 1e6:.1f} us, Redis {redis_cpu / entries * 1e6:.1f} us"
+    return [(f"lag of one worker at {pace}", lag), ("CPU for one of these entries, change stream and all", each)]
+
+
+async def with_a_worker(folder: Path, settings: Settings, follows: Path | None, posts: int, seconds: int) -> Rows:
+    quick = dict.fromkeys(("LEASE_SECONDS", "SWEEP_SECONDS", "PURGE_LOOK_SECONDS", "PURGE_AGAIN_SECONDS"), "")
+    cluster = Cluster((settings.mongo_url, settings.redis_url), folder, **quick, LOG_LEVEL="WARNING")
+    settings = cluster.settings()
+    try:
+        async with app.clients(settings) as clients, app.services_of(settings, clients) as services:
+            worker = await cluster.start("work")
+            path = follows or made_graph(folder, FOLLOWERS, AUTHORS)
+            await importer.run(clients.mongo, now_ms=ids.now_ms(), follows=path, touched=services.timelines.drop)
+            star = await clients.mongo.users.find_one({}, sort=[("followers", -1)])
+            assert star
+            found = await to_the_last(clients, services, star["_id"], posts)
+            named = clients.mongo.users.find({"name_key": {"$regex": "^a[0-9]+$"}}, {"_id": 1})
+            authors = [doc["_id"] async for doc in named]
+            return found if follows else found + await burst(clients, settings, worker.pid, authors, seconds)
+    finally:
+        await cluster.stop()
+
+
+async def main(follows: Path | None, rounds: int, posts: int) -> Rows:
+    with tempfile.TemporaryDirectory() as name:
+        async with servers(Path(name)) as settings, app.clients(settings) as clients:
+            await watch(clients.live)
+            found = await beside_a_pipeline(clients.live, rounds, range(1, READERS + 1), ENTRIES)
+            await clients.live.flushall()
+            found += await with_a_worker(Path(name), settings, follows, posts, BURST_SECONDS)
+            return [*found, ("the longest that a script held Redis up", await held(clients.live))]
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--follows", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--posts", type=int, default=20)
-    arguments = parser.parse_args()
-    uvloop.run(main(arguments.follows, arguments.posts))
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    rows = run(main(given.follows, given.rounds, given.posts))
+    print(*(f"{what}: {told}" for what, told in rows), sep="\n")
+    if given.write:
+        report.keep("fanout", {"rows": rows})

@@ -1,16 +1,16 @@
 """The floor: what Perch answers, from a plain Starlette endpoint with orjson: no GraphQL and none of Perch's rules.
 
-    PEER='{"port": ..., "mongo_url": ...}' python -m tests.bench.floor [rooms]
+    PEER='{"port": ..., "mongo_url": ...}' python -m tests.bench.floor
 
 Reads what the Node servers of tests/bench/peers read (kept timelines and top tweets in Redis; tweets, authors and the
-viewer's likes in MongoDB), through the same clients as Perch. With `rooms` a home page comes through Perch's own rooms
+viewer's likes in MongoDB), through the same clients as Perch. Under /rooms a home page comes through Perch's own rooms
 instead (session, rules, cached copies), so that the difference to Perch is what GraphQL costs.
 """
 
 import asyncio
 import os
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -204,8 +204,8 @@ def page(kind: CursorKind, keys_: Sequence[int], shown: Sequence[Json], more: bo
     return {"edges": edges, "pageInfo": {"hasNextPage": more, "endCursor": edges[-1]["cursor"] if edges else None}}
 
 
-def endpoint(rooms: object, viewer: Callable[[str | None], Awaitable[int]]) -> Starlette:
-    """One route, which picks the method by the operation's name."""
+def endpoint(path: str, rooms: object, viewer: Callable[[str | None], Awaitable[int]]) -> Route:
+    """Picks the method by the operation's name."""
 
     async def graphql(request: Request) -> Response:
         asked = orjson.loads(await request.body())
@@ -213,10 +213,12 @@ def endpoint(rooms: object, viewer: Callable[[str | None], Awaitable[int]]) -> S
         data = await getattr(rooms, asked["operationName"].lower())(viewer_id, asked["variables"])
         return Response(orjson.dumps({"data": data}), media_type="application/json")
 
-    return Starlette(routes=[Route("/graphql", graphql, methods=["POST"])])
+    return Route(path, graphql, methods=["POST"])
 
 
-async def main(given: Json, how: str) -> None:
+@asynccontextmanager
+async def server(given: Json) -> AsyncIterator[uvicorn.Server]:
+    """Both routes over open clients, not serving yet."""
     settings = Settings(
         port=given["port"],
         mongo_url=given["mongo_url"],
@@ -236,10 +238,16 @@ async def main(given: Json, how: str) -> None:
             await guards.authenticate(context, authorization)
             return guards.viewer(context)
 
-        asgi = endpoint(Rooms(services), by_session) if how == "rooms" else endpoint(Floor(clients), by_token)
+        floor = endpoint("/graphql", Floor(clients), by_token)
+        asgi = Starlette(routes=[floor, endpoint("/rooms", Rooms(services), by_session)])
+        yield uvicorn.Server(app.uvicorn_config(settings, asgi))
+
+
+async def main(given: Json) -> None:
+    async with server(given) as serving:
         app.spare_the_collector()
-        await uvicorn.Server(app.uvicorn_config(settings, asgi)).serve()
+        await serving.serve()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(orjson.loads(os.environ["PEER"]), "".join(sys.argv[1:])))
+    uvloop.run(main(orjson.loads(os.environ["PEER"])))

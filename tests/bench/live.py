@@ -11,7 +11,6 @@ their own, the client is one more.
 import argparse
 import asyncio
 import json
-import os
 import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
@@ -29,7 +28,7 @@ from datastore import ids, importer
 from datastore.settings import Settings
 from resolvers import accounts
 from resolvers.context import Context
-from tests.bench.fanout import servers
+from tests.bench.machine import cpu_seconds, servers
 from tests.perch import free_port
 from tests.processes import ROOT, Cluster, kill
 
@@ -41,7 +40,6 @@ TWEETS_A_SECOND = {"a": 200, "b": 40, "c": 10}
 POSTS_A_SECOND, SECONDS = 200, 10
 OPENED_AT_ONCE = 100
 TOKEN_SECONDS = 7200
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +87,6 @@ async def client() -> AsyncIterator[Client]:
     """A client of its own for each measurement."""
     async with node("live_client.mjs") as process:
         yield Client(process)
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def rss_kb(pid: int) -> int:

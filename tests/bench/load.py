@@ -5,19 +5,17 @@ parsed by httptools, in C, so that a request costs the client a small part of wh
 """
 
 import asyncio
-import os
-import resource
 import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
 import httptools
 
-TICKS = os.sysconf("SC_CLK_TCK")
+from tests.bench.machine import cpu_seconds, own_cpu_seconds, rss_mb
+
 # What an answer to an operation that failed has in its body, of whichever server.
 FAILED = (b'"errors":[{', b'"errors": [{')
 # A server that takes longer for its last answers than this hangs.
@@ -120,21 +118,3 @@ async def measure(url: str, pid: int, requests: Iterator[Request], connections: 
         rss_mb(pid),
         1000 * client / len(took),
     )
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def own_cpu_seconds() -> float:
-    """User and system time of this process so far."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def rss_mb(pid: int) -> float:
-    """Resident memory of a process."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20

@@ -22,8 +22,8 @@ from datastore.records import TopWindow
 from datastore.settings import Settings
 from realtime.pipeline import settle
 from tests.bench import world as worlds
-from tests.bench.fanout import servers
 from tests.bench.load import Request, post
+from tests.bench.machine import servers
 from tests.bench.workloads import READERS, Workload
 from tests.bench.world import Size, World
 from tests.perch import free_port
@@ -84,12 +84,21 @@ async def running(names: Sequence[str], folder: Path, size: Size) -> AsyncIterat
         cluster = Cluster((settings.mongo_url, settings.redis_url), folder, **SETTINGS)
         stack.push_async_callback(cluster.stop)
         settings = cluster.settings(access_token_seconds=TOKEN_SECONDS)
-        clients = await stack.enter_async_context(app.clients(settings))
-        services = await stack.enter_async_context(app.services_of(settings, clients))
+        started = []
+        if "perch" in names:
+            process = await cluster.start("serve")
+            started.append(Server("perch", f"http://127.0.0.1:{cluster.port}/graphql", process.pid))
         # Before there is anything to read: what an import writes passes the relay by as it comes.
         await cluster.start("work")
+        peers = [await stack.enter_async_context(peer(name, settings, folder)) for name in names if name != "perch"]
+        yield await stack.enter_async_context(planted([*started, *peers], settings, folder, size))
+
+
+@asynccontextmanager
+async def planted(started: list[Server], settings: Settings, folder: Path, size: Size) -> AsyncIterator[Field]:
+    """The field of these servers, with everything kept that is read from Redis; a worker must be running."""
+    async with app.clients(settings) as clients, app.services_of(settings, clients) as services:
         world = await worlds.plant(clients, services, folder, size)
-        started = [await _start(name, cluster, settings) for name in names]
         field = Field(started, world, clients, settings)
         await asyncio.gather(*map(_answering, started))
         await field.settle()
@@ -99,11 +108,24 @@ async def running(names: Sequence[str], folder: Path, size: Size) -> AsyncIterat
         yield field
 
 
-async def _start(name: str, cluster: Cluster, settings: Settings) -> Server:
-    if name == "perch":
-        process = await cluster.start("serve")
-        return Server(name, f"http://127.0.0.1:{cluster.port}/graphql", process.pid)
-    given = {
+@asynccontextmanager
+async def peer(name: str, settings: Settings, folder: Path) -> AsyncIterator[Server]:
+    """A peer as a process over the stores of these settings; its output goes to a file under `folder`."""
+    given = given_to_peer(settings)
+    env = os.environ | {"PEER": json.dumps(given), "NODE_ENV": "production"}
+    with (folder / f"{name}.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(*_command(name), cwd=ROOT, env=env, stdout=log, stderr=log)
+    try:
+        path = "rooms" if name == "rooms" else "graphql"
+        yield Server(name, f"http://127.0.0.1:{given['port']}/{path}", process.pid)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def given_to_peer(settings: Settings) -> dict[str, Any]:
+    """What a peer is told: a free port, the stores, and the part of Perch's writes that it need not know."""
+    return {
         "port": free_port(),
         "mongo_url": settings.mongo_url,
         "redis_url": settings.redis_url,
@@ -112,22 +134,12 @@ async def _start(name: str, cluster: Cluster, settings: Settings) -> Server:
         "schema": str(ROOT / "schema" / "schema.graphql"),
         "placed": popularity.restate({})[0],
     }
-    with (cluster.folder / f"{name}.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *_command(name),
-            cwd=ROOT,
-            env=os.environ | {"PEER": json.dumps(given), "NODE_ENV": "production"},
-            stdout=log,
-            stderr=log,
-        )
-    cluster.started.append(process)
-    return Server(name, f"http://127.0.0.1:{given['port']}/graphql", process.pid)
 
 
 def _command(name: str) -> list[str]:
     if name in NODE:
         return [shutil.which("node") or "node", str(PEERS / f"{name}.mjs")]
-    return [sys.executable, "-m", "tests.bench.floor", *(["rooms"] if name == "rooms" else [])]
+    return [sys.executable, "-m", "tests.bench.floor"]
 
 
 async def _answering(server: Server) -> None:
@@ -140,10 +152,10 @@ async def _answering(server: Server) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def compare(servers: Sequence[Server], workload: Workload, world: World) -> None:
+async def compare(servers: Sequence[Server], workload: Workload, world: World, count: int = COMPARED) -> None:
     """Raises Differs unless all servers give the same data, some data at least, for the same requests."""
     async with httpx.AsyncClient(timeout=START_SECONDS) as http:
-        for token, body in itertools.islice(workload.asked(world, seed=-1), COMPARED):
+        for token, body in itertools.islice(workload.asked(world, seed=-1), count):
             answers = [_same(await _data(http, server, token, body)) for server in servers]
             for server, answer in zip(servers, answers, strict=True):
                 if answer != answers[0]:

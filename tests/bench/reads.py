@@ -15,10 +15,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, fields
 
-import uvloop
-
 from tests.bench import peers, report
 from tests.bench.load import Sample, measure
+from tests.bench.machine import run
 from tests.bench.peers import Field, Server
 from tests.bench.workloads import WORKLOADS, Workload
 from tests.bench.world import Size
@@ -26,7 +25,8 @@ from tests.processes import ROOT
 
 KEPT = ROOT / ".data" / "bench"
 CONNECTIONS = (1, 32)
-WARM_SECONDS = 1.0
+# A just-in-time compiler wants to see its code for a while.
+WARM_SECONDS = 3.0
 # By workload, server and connections.
 Figures = dict[tuple[str, str, int], Sample]
 
@@ -37,26 +37,38 @@ async def main(names: Sequence[str], chosen: Sequence[str], rounds: int, seconds
         shutil.rmtree(KEPT, ignore_errors=True)
     KEPT.mkdir(parents=True, exist_ok=True)
     figures: Figures = {}
-    async with peers.running(names, KEPT, Size()) as field:
-        for name in chosen:
-            figures |= await bench(field, name, rounds, seconds)
-    if any(WORKLOADS[name].writes for name in chosen):
-        shutil.rmtree(KEPT)
+    try:
+        async with peers.running(names, KEPT, Size()) as field:
+            for name in chosen:
+                figures |= await bench(field, name, rounds, seconds)
+    finally:
+        spent(chosen)
     return figures
 
 
-async def bench(field: Field, name: str, rounds: int, seconds: float) -> Figures:
+def spent(chosen: Sequence[str]) -> None:
+    """Throw the kept world away if one of the workloads has written to it."""
+    if any(WORKLOADS[name].writes for name in chosen):
+        shutil.rmtree(KEPT, ignore_errors=True)
+
+
+def taking_part(workload: str) -> set[str]:
+    """The servers that know it."""
+    return {*peers.EVERY, *(["rooms"] if workload == "homeTimeline" else [])}
+
+
+async def bench(field: Field, name: str, rounds: int, seconds: float, warm: float = WARM_SECONDS) -> Figures:
     """One workload, by all servers that know it."""
     workload, samples = WORKLOADS[name], dict[tuple[str, str, int], list[Sample]]()
-    taking_part = [one for one in field.servers if one.name != "rooms" or name == "homeTimeline"]
-    await peers.compare(taking_part, workload, field.world)
+    servers = [one for one in field.servers if one.name in taking_part(name)]
+    await peers.compare(servers, workload, field.world)
     seeds = itertools.count()
-    for server in taking_part:
-        await _turn(field, server, workload, next(seeds), 8, WARM_SECONDS)
+    for server in servers:
+        await _turn(field, server, workload, next(seeds), 8, warm)
     for _ in range(rounds):
         for connections in CONNECTIONS:
             seed = next(seeds)
-            for server in taking_part:
+            for server in servers:
                 # Reads are the same for all; what is written twice would cost the second one less.
                 seed = next(seeds) if workload.writes else seed
                 sample = await _turn(field, server, workload, seed, connections, seconds)
@@ -111,6 +123,6 @@ if __name__ == "__main__":
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    found = uvloop.run(main(given.peers.split(","), given.only.split(","), given.rounds, given.seconds, given.fresh))
+    found = run(main(given.peers.split(","), given.only.split(","), given.rounds, given.seconds, given.fresh))
     if given.write:
         write(found, given.rounds, given.seconds)

@@ -19,6 +19,7 @@ from tests.processes import ROOT
 
 Json = Mapping[str, Any]
 Rows = Sequence[Json]
+END = "<!-- end -->"
 DOCS = ROOT / "docs"
 KEPT, PAGE, PLOTS = DOCS / "bench.json", DOCS / "figures.md", DOCS / "plots"
 SHOWN = {
@@ -71,8 +72,9 @@ def filled(page: str, kept: Json) -> str:
     has none yet stay as they are."""
     for name, part in PARTS.items():
         if name.split()[0] in kept:
-            text = "\n".join(part(kept[name.split()[0]]))
-            page = re.sub(rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda found, text=text: f"{found[1]}{text}\n{found[2]}", page, flags=re.DOTALL)  # fmt: skip
+            head, mark, rest = page.partition(f"<!-- {name} -->\n")
+            assert mark, name
+            page = "\n".join([head + mark[:-1], *part(kept[name.split()[0]]), END + rest.partition(END)[2]])
     return page
 
 
@@ -105,14 +107,15 @@ def _servers(rows: Rows) -> list[str]:
 def _compared(shown: Callable[[Json], object]) -> Callable[[Json], list[str]]:
     """A table of workloads and connections against servers."""
 
+    def cells(found: Mapping[Any, Json], *key: object) -> object:
+        return shown(found[key]) if key in found else None
+
     def part(figures: Json) -> list[str]:
         rows: Rows = figures["rows"]
         found = {(row["what"], row["connections"], row["server"]): row for row in rows}
         servers = _servers(rows)
-        lines = [
-            [what, f"{connections}", *(shown(found[key]) if (key := (what, connections, one)) in found else None for one in servers)]
-            for what, connections in dict.fromkeys((row["what"], row["connections"]) for row in rows)
-        ]  # fmt: skip
+        asked = dict.fromkeys((row["what"], row["connections"]) for row in rows)
+        lines = [[what, f"{many}", *(cells(found, what, many, one) for one in servers)] for what, many in asked]
         return table(["workload", "connections", *(SHOWN[one] for one in servers)], lines)
 
     return part
@@ -142,6 +145,40 @@ def _listed(figures: Json) -> list[str]:
     return [figures["on"] + ".", "", *table(["figure", "here"], figures["rows"])]
 
 
+# ---------------------------------------------------------------- growth
+
+COSTS = {"server": "Perch", "mongodb": "MongoDB", "redis": "Redis"}
+
+
+def _grown(name: str, x: str, cold: bool) -> Callable[[Json], list[str]]:
+    """A table of what a page costs each process, and how long it takes."""
+    head = [x, *(f"CPU of {process}, ms" for process in COSTS.values()), "median, ms", *(["cold, ms"] if cold else [])]
+
+    def part(figures: Json) -> list[str]:
+        columns = [*COSTS, "took_ms", *(["cold_ms"] if cold else [])]
+        return table(head, [[f"{row[x]:,}", *(float(row[one]) for one in columns)] for row in figures[name]])
+
+    return part
+
+
+def _by_tweets(figures: Json) -> list[str]:
+    """A table of the reads that are asked most against the number of tweets."""
+    reads = ("home", "profile", "search")
+    head = ["tweets", *(f"{read}: {of}" for read in reads for of in ("Perch, ms", "MongoDB, ms", "median, ms"))]
+    columns = [f"{read}_{of}" for read in reads for of in ("server", "mongodb", "took_ms")]
+    rows = [[f"{row['tweets']:,}", *(float(row[one]) for one in [*columns, "cold_ms"])] for row in figures["tweets"]]
+    return table([*head, "cold, ms"], rows)
+
+
+def _lines(name: str, x: str, title: str, series: Mapping[str, str]) -> Callable[[Json], str]:
+    def draw(figures: Json) -> str:
+        rows = figures[name]
+        values = {of: [row[key] for row in rows] for key, of in series.items()}
+        return plot.lines(title, x, [row[x] for row in rows], values)
+
+    return draw
+
+
 # By the mark in the page: its bench is the first word.
 PARTS: dict[str, Callable[[Json], list[str]]] = {
     "requests": _said,
@@ -150,8 +187,23 @@ PARTS: dict[str, Callable[[Json], list[str]]] = {
     "requests times": _compared(lambda row: f"{_cell(float(row['p50_ms']))} / {_cell(float(row['p99_ms']))}"),
     "requests memory": _compared(lambda row: round(row["rss_mb"])),
     "fanout": _listed,
+    "growth": _listed,
+    "growth followees": _grown("followees", "followees", cold=True),
+    "growth depth": _grown("depth", "page", cold=False),
+    "growth tweets": _by_tweets,
 }
-DRAWN: dict[str, Callable[[Json], str]] = {"requests-cpu": _cpu_bars(32), "requests-cpu-alone": _cpu_bars(1)}
+DRAWN: dict[str, Callable[[Json], str]] = {
+    "requests-cpu": _cpu_bars(32),
+    "requests-cpu-alone": _cpu_bars(1),
+    "growth-followees": _lines("followees", "followees", "CPU for a home page by followees, ms", COSTS),
+    "growth-depth": _lines("depth", "page", "CPU for a home page by how deep it lies, ms", COSTS),
+    "growth-tweets": _lines(
+        "tweets",
+        "tweets",
+        "CPU of Perch for an answer by tweets in MongoDB, ms",
+        {"home_server": "home page", "profile_server": "profile", "search_server": "search"},
+    ),
+}
 
 
 if __name__ == "__main__":

@@ -83,16 +83,16 @@ async def plant(clients: app.Clients, services: Services, folder: Path, size: Si
     return World(
         readers,
         names,
-        await _tokens(services, readers),
+        await tokens(services, readers),
         [doc["_id"] async for doc in tweets],
         [doc["_id"] async for doc in answered],
-        _words(),
+        words(),
     )
 
 
 def _rows(size: Size, now_ms: int) -> dict[str, Iterable[Sequence[object]]]:
     rng = random.Random(2006)
-    words, start = _words(), now_ms - PAST_MS
+    common, start = words(), now_ms - PAST_MS
     readers = [f"r{number}" for number in range(size.readers)]
     repliers = [f"t{number}" for number in range(size.repliers)]
     users = [(name, f"Person {name}", f"{start - DAY_MS}") for name in (*readers, *repliers)]
@@ -115,7 +115,7 @@ def _rows(size: Size, now_ms: int) -> dict[str, Iterable[Sequence[object]]]:
         "follows": [("follower", "followee", "created_at"), *follows],
         "tweets": [
             ("id", "author", "in_reply_to", "created_at", "text"),
-            *((*one, _text(rng, words)) for one in [*tweets, *replies]),
+            *((*one, text(rng, common)) for one in [*tweets, *replies]),
         ],
     }
 
@@ -126,11 +126,13 @@ def _write(path: Path, rows: Iterable[Sequence[object]]) -> Path:
     return path
 
 
-def _words() -> list[str]:
+def words() -> list[str]:
+    """The commonest first."""
     return WORDS.read_text().split()
 
 
-def _text(rng: random.Random, words: Sequence[str]) -> str:
+def text(rng: random.Random, words: Sequence[str]) -> str:
+    """A tweet's."""
     # Common words are common: the first is in every sixth tweet or so.
     return " ".join(words[int(len(words) * rng.random() ** 2)] for _ in range(rng.randint(8, 16)))[:140]
 
@@ -158,7 +160,8 @@ async def _like(clients: app.Clients, size: Size, now_ms: int) -> None:
         await clients.mongo.tweets.bulk_write(moves[at : at + LIKES_AT_ONCE], ordered=False)
 
 
-async def _tokens(services: Services, readers: Sequence[int]) -> list[str]:
+async def tokens(services: Services, readers: Sequence[int]) -> list[str]:
+    """Access tokens of these people, in order, each of a session of its own."""
     context = Context(services, "127.0.0.1", "bench")
     tokens: list[str] = []
     for at in range(0, len(readers), 100):

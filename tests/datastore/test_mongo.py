@@ -2,12 +2,14 @@
 
 import random
 import secrets
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from datastore import bulk, ids
+from datastore.blocks import Blocks
 from datastore.changes import Changes
 from datastore.entries import Entries
 from datastore.follows import Follows
@@ -18,6 +20,7 @@ from datastore.records import TopWindow
 from datastore.retweets import Retweets
 from datastore.session_ends import SessionEnds
 from datastore.sessions import Sessions
+from datastore.together import Find, together
 from datastore.tweets import Tweets, new_doc
 from datastore.users import Users
 from datastore.users import new_doc as new_user
@@ -81,6 +84,7 @@ async def ask_everything(mongo: Mongo, people: list[int]) -> None:
         await entries.newest(people[:200], 3, before)
         await entries.newest_among(people[:40], people[:20], 101, before)
         await entries.newest_among(people[:10], people[:10], 3, before)
+        await together(*entries.find_newest(ann, 21, before), follows.find_top_followees(bob))
         await retweets.of_tweet(tweet.id, 21, before)
         await retweets.of_user(bob, 21, before)
 
@@ -103,6 +107,9 @@ async def ask_everything(mongo: Mongo, people: list[int]) -> None:
 
     await likes.add(ann, tweet.id, NOW_MS)
     await likes.existing([(ann, tweet.id), (bob, tweet.id)])
+    pairs = [(bob, other) for other in people[:20]]
+    likings = likes.find_liked(bob, [tweet.id, 7]), retweets.find_retweeted(bob, [tweet.id, 7])
+    await together(follows.find_existing(pairs), Blocks(mongo).find_regards(pairs), *likings)
     await likes.remove(ann, tweet.id)
     await tweets.remove(bob, answer.id)
 
@@ -177,6 +184,39 @@ async def test_no_query_scans_a_collection_or_sorts_in_memory(profile: list[Doc]
     assert [shape(entry) for entry in planned if "COLLSCAN" in entry["planSummary"]] == []
     assert [shape(entry) for entry in planned if entry.get("hasSortStage")] == []
     assert [shape(entry) for entry in planned if entry.get("usedDisk")] == []
+
+
+def stages(plan: Any) -> Iterator[str]:
+    """The names of all stages of an explained plan, however deep."""
+    if isinstance(plan, dict):
+        if isinstance(plan.get("stage"), str):
+            yield plan["stage"]
+        for name, part in plan.items():
+            yield from stages(part) if name != "rejectedPlans" else ()
+    elif isinstance(plan, list):
+        for part in plan:
+            yield from stages(part)
+
+
+async def test_finds_that_go_together_are_each_answered_from_an_index_alone(mongo: Mongo) -> None:
+    people = await fill(mongo)
+    follows, entries = Follows(mongo), Entries(Tweets(mongo), Retweets(mongo))
+    ann, bob = people[0], people[1]
+    pairs = [(bob, other) for other in people[:20]]
+    cases: list[list[Find[Any]]] = [
+        [*entries.find_newest(ann, 21, None), follows.find_top_followees(bob)],
+        [follows.find_existing(pairs), Blocks(mongo).find_regards(pairs), Likes(mongo).find_liked(bob, people[:20])],
+        [Retweets(mongo).find_retweeted(bob, people[:20])],
+    ]
+    for finds in cases:
+        for find in finds:
+            asked = {"aggregate": find.collection.name, "pipeline": find.stages(0), "cursor": {}}
+            explained = await mongo.db.command("explain", asked, verbosity="executionStats")
+            assert "IXSCAN" in stages(explained), explained
+            assert not {"COLLSCAN", "SORT", "FETCH"} & {*stages(explained)}, explained
+        both = await together(*finds)
+        assert both == [await find.alone() for find in finds]
+        assert any(both) or len(finds) == 1
 
 
 def gives(entry: Doc) -> int:

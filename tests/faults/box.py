@@ -25,7 +25,7 @@ from tests.processes import Cluster
 
 # A set that lost its primary elects another after so long.
 ELECTION_MS = 2000
-REPAIR_SECONDS = 60
+REPAIR_SECONDS = 90
 # Short, and the same in every process.
 WAITS = {
     "LEASE_SECONDS": "1",
@@ -48,6 +48,11 @@ class Box:
         self._processes: dict[str, Process] = {}
         self.perches: list[Perch] = []
         self._frozen: set[int] = set()
+        self._leaving: set[str] = set()
+        # Who was told to end; and who ended without being told, which nobody should.
+        self._ended: set[str] = set()
+        self.died: list[str] = []
+        self._missing = ""
 
     @property
     def perch(self) -> Perch:
@@ -62,18 +67,31 @@ class Box:
 
     async def kill(self, name: str) -> None:
         """SIGKILL a process, and wait until it is gone."""
+        self._ended.add(name)
         process = self._processes[name]
         process.kill()
         await process.wait()
 
     async def stop(self, name: str) -> int:
         """SIGTERM, and wait until it has drained; gives the exit code."""
+        self._ended.add(name)
         process = self._processes[name]
         process.terminate()
         return await process.wait()
 
+    def servers_up(self) -> list[int]:
+        """The servers that a load balancer would ask now: not those that are told to stop."""
+        return [number for number in range(len(SERVERS)) if SERVERS[number] not in self._leaving]
+
+    async def drain(self, name: str) -> int:
+        """As an orchestrator does: nobody new is sent there, then SIGTERM. It is sent to again once `repair` found it
+        ready. Gives the exit code."""
+        self._leaving.add(name)
+        return await self.stop(name)
+
     async def start(self, name: str) -> None:
         """Start a process that is not running."""
+        self._ended.discard(name)
         command = "serve" if name in SERVERS else "work"
         cluster = self._clusters[int(name[-1]) if name in SERVERS else 0]
         # The second server reaches Redis over a line of its own.
@@ -121,16 +139,41 @@ class Box:
         for child in [self.valkey, *(member.child for member in self.members)]:
             if child.pid is None:
                 await child.start()
+        try:
+            await eventually(self._is_whole, REPAIR_SECONDS)
+        except TimeoutError:
+            raise AssertionError(f"not whole after {REPAIR_SECONDS} s: {self._missing}") from None
+        self._leaving.clear()
+        await eventually(self._has_followed, REPAIR_SECONDS)
+
+    async def _has_followed(self) -> bool:
+        await settle(Changes(self.perch.mongo), self.perch.redis, PARTITIONS)
+        return True
+
+    async def _supervise(self) -> None:
+        """Start what is not running, as an orchestrator would; what nobody killed is remembered."""
         for name in (*SERVERS, *WORKERS):
-            if name not in self._processes or self._processes[name].returncode is not None:
-                await self.start(name)
-        await eventually(self._is_whole, REPAIR_SECONDS)
-        await asyncio.wait_for(settle(Changes(self.perch.mongo), self.perch.redis, PARTITIONS), REPAIR_SECONDS)
+            process = self._processes.get(name)
+            if process and process.returncode is None:
+                continue
+            if process and name not in self._ended:
+                self.died.append(f"{name}: exit {process.returncode}")
+            await self.start(name)
 
     async def _is_whole(self) -> bool:
+        self._missing = "a process"
+        await self._supervise()
+        self._missing = "MongoDB"
         status: Any = await self.perch.mongo.client.admin.command("replSetGetStatus")
         healthy = all(member["stateStr"] in ("PRIMARY", "SECONDARY") for member in status["members"])
-        return healthy and all([await perch.is_ready() for perch in self.perches])
+        self._missing = f"a member: {[member['stateStr'] for member in status['members']]}"
+        if not healthy:
+            return False
+        for perch in self.perches:
+            self._missing = f"the server at {perch.url}"
+            if not await perch.is_ready():
+                return False
+        return True
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> None:

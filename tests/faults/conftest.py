@@ -1,6 +1,5 @@
 """One cluster in a box for all fault tests of a process, whole again before each."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -22,4 +21,4 @@ async def box(whole_box: Box) -> AsyncIterator[Box]:
     await whole_box.repair()
     yield whole_box
     whole_box.thaw()
-    await asyncio.sleep(0)
+    assert whole_box.died == []

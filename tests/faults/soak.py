@@ -3,6 +3,7 @@ what the model says. `python -m tests.faults.soak --minutes 10 --seed 1`; exit c
 
 import argparse
 import asyncio
+import shutil
 import sys
 import tempfile
 import time
@@ -105,7 +106,7 @@ async def soak(folder: Path, minutes: float, seed: int) -> int:
         for one in broken:
             print(f"soak: {one!r}")
         summary(population, seed, minutes)
-        return differences + len(broken)
+        return differences + len(broken) + len(box.died)
 
 
 def tell(population: Population, found: list[str]) -> None:
@@ -122,6 +123,7 @@ def summary(population: Population, seed: int, minutes: float) -> None:
     figures = population.figures
     print(f"seed {seed}, {minutes:g} minutes: {figures.acts['write']:,} writes and {figures.acts['read']:,} pages")
     print(f"lost {figures.lost}, doubled {figures.doubled}, retried {figures.retried}")
+    print(f"ended without being told: {population.box.died or 'none'}")
     print(f"resyncs {figures.resyncs}, reconnects {figures.reconnects}, misfortunes {dict(figures.faults)}")
     for kind, seconds in figures.seconds.items():
         ordered = sorted(seconds)
@@ -135,8 +137,12 @@ def main() -> int:
     arguments.add_argument("--minutes", type=float, default=10)
     arguments.add_argument("--seed", type=int, default=1)
     given = arguments.parse_args()
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        return 1 if asyncio.run(soak(Path(folder), given.minutes, given.seed)) else 0
+    folder = Path(tempfile.mkdtemp(prefix="perch-soak-"))
+    if asyncio.run(soak(folder, given.minutes, given.seed)):
+        print(f"the servers' logs are in {folder}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 if __name__ == "__main__":

@@ -13,23 +13,6 @@ from tests.faults.writers import writing
 MANY, BURST = 4999, 100
 
 
-async def test_workers_killed_in_mid_batch_lose_nothing_and_show_nothing_twice(box: Box) -> None:
-    (reader,), authors = await crowd(box)
-    seen: list[str] = []
-    async with reader.live((await reader.home())["liveCursor"]) as live:
-        async with writing(box, authors) as writers:
-            for round_ in range(10):
-                await writers.more(6)
-                name = f"worker{round_ % 2}"
-                await box.kill(name)
-                await box.start(name)
-        while len(seen) < writers.count():
-            seen.append(await live.added())
-    assert writers.failed == []
-    assert len(set(seen)) == len(seen)
-    await judged(writers, reader)
-
-
 async def test_a_frozen_relay_is_replaced_and_its_return_changes_nothing(box: Box) -> None:
     (reader,), authors = await crowd(box)
     fence = (await relay(box))["fence"]

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +27,8 @@ class Writers:
     acked: dict[str, list[str]] = field(default_factory=dict)
     failed: list[Any] = field(default_factory=list)
     slowest_seconds: float = 0
+    # The servers to be asked now.
+    through: Callable[[], list[int]] = lambda: [0, 1]
     _stopping: bool = False
 
     def count(self) -> int:
@@ -39,11 +41,13 @@ class Writers:
             while self.count() < goal:
                 await asyncio.sleep(0.02)
 
-    async def _write(self, author: Person, server: int) -> None:
-        here, accepted = self.box.at(author, server), self.acked.setdefault(author.id, [])
+    async def _write(self, author: Person, turn: int) -> None:
+        accepted = self.acked.setdefault(author.id, [])
         for number in itertools.count():
             if self._stopping:
                 return
+            servers = self.through()
+            here = self.box.at(author, servers[turn % len(servers)])
             given = {"text": f"{author.username} {number}", "idempotencyKey": f"{author.username} {number}"}
             began = time.monotonic()
             try:
@@ -60,10 +64,12 @@ class Writers:
 
 
 @asynccontextmanager
-async def writing(box: Box, authors: list[Person]) -> AsyncIterator[Writers]:
-    """They write meanwhile, one half through each server; at the end each has had the last answer."""
-    writers = Writers(box, authors)
-    tasks = [asyncio.create_task(writers._write(author, n % 2)) for n, author in enumerate(authors)]
+async def writing(
+    box: Box, authors: list[Person], through: Callable[[], list[int]] = lambda: [0, 1]
+) -> AsyncIterator[Writers]:
+    """They write meanwhile, by turns through each of the servers; at the end each has had the last answer."""
+    writers = Writers(box, authors, through=through)
+    tasks = [asyncio.create_task(writers._write(author, turn)) for turn, author in enumerate(authors)]
     try:
         yield writers
     finally:

@@ -6,6 +6,7 @@ from typing import Any
 
 from datastore.changes import Event
 from datastore.entries import Entries
+from datastore.users import Users
 from realtime import handlers, keys, top_users
 from realtime.handlers import Rooms
 from realtime.reader import Chain, Numbered, Reader
@@ -129,3 +130,27 @@ async def nothing_of_one(
 
 def own_first(self: Reader) -> Chain | None:
     return self.own if self.own.queue else self.top if self.top.queue else None
+
+
+def start_with_the_queue(self: Chain, position: str) -> None:
+    self.position = self.tail = position
+    self.doubt()
+
+
+def own_unread(self: Reader) -> Chain | None:
+    return self.own if self.own.queue and not self.top.queue else _next(self)
+
+
+_next = Reader._next
+
+
+def lower_head(self: Reader) -> Chain | None:
+    if self.own.queue and self.top.queue:
+        return min(self.own, self.top, key=lambda chain: chain.queue[0].entry_id)
+    return _next(self)
+
+
+async def switch_as_called(self: Users, user_id: int, top: bool, first_id: int) -> bool:
+    change = {"$set": {"top": top}, "$push": {"switches": {"from": first_id, "top": top}}}
+    result = await self._users.update_one({"_id": user_id, "top": not top}, change)
+    return bool(result.modified_count)

@@ -4,6 +4,7 @@ from typing import Any
 
 from datastore.entries import Entries
 from datastore.records import Roads
+from datastore.users import Users
 from realtime import handlers, timelines
 from realtime.handlers import HANDLERS
 from realtime.reader import Chain, Reader
@@ -21,6 +22,7 @@ ABLATIONS = [
     Ablation(
         "only the holder of the building token may finish",
         theme="takeovers",
+        seed=8,
         lua=(
             (
                 "build_finish",
@@ -31,22 +33,26 @@ ABLATIONS = [
     ),
     Ablation(
         "a build claims before it reads",
-        theme="builds",
+        theme="claims",
+        seed=0,
         python=((Timelines, "_build", ablated.read_before_claim),),
     ),
     Ablation(
         "a set accepts pushes while it is built",
         theme="takeovers",
+        seed=7,
         lua=(("deliver", "if not name then", "if name ~= 'floor' then"),),
     ),
     Ablation(
         "nothing is served while it is built",
         theme="builds",
+        seed=5,
         lua=(("page", "if name ~= 'floor' then return { 'building' } end", ""),),
     ),
     Ablation(
         "a trim raises the floor",
         theme="builds",
+        seed=13,
         lua=(
             ("common", "redis.call('ZREMRANGEBYRANK', tl, 0, extra)", "redis.call('ZREMRANGEBYRANK', tl, 1, extra)"),
             ("common", "redis.call('ZADD', tl, cut[2], name)", ""),
@@ -54,68 +60,81 @@ ABLATIONS = [
     ),
     Ablation(
         "a merge raises the floor to its cut",
-        theme="roads",
+        theme="floors",
+        seed=3,
         lua=(("merge", "fill(tl, name, floor, ARGV[7], 8)", "fill(tl, name, floor, '0', 8)"),),
     ),
     Ablation(
         "a rebuild raises the floor to its cut",
         theme="builds",
+        seed=1,
         lua=(("build_finish", "fill(tl, 'floor', floor, ARGV[4], 5)", "fill(tl, 'floor', floor, '0', 5)"),),
     ),
     Ablation(
         "finishing keeps the floor that rose while building",
         theme="floors",
+        seed=22,
         lua=(("build_finish", "redis.call('ZADD', tl, floor, 'floor')", "redis.call('ZADD', tl, 0, 'floor')"),),
     ),
     Ablation(
         "a merge leaves out what is below the floor",
-        theme="floors",
+        theme="gaps",
+        seed=22,
         lua=(("common", "if tonumber(ARGV[i]) > tonumber(high) then", "if true then"),),
     ),
     Ablation(
         "a push below the floor leaves the set alone",
         theme="live",
+        seed=1,
         lua=(("deliver", "elseif tonumber(entry) <= tonumber(floor) then", "elseif false then"),),
     ),
     Ablation(
         "a push below the floor is numbered",
-        theme="live",
+        theme="depths",
+        seed=0,
         lua=(("deliver", "payload = 's:WINDOW_EXCEEDED'", "payload = nil"),),
     ),
-    Ablation("a page trusts no set below the highest floor", theme="roads", seed=16, python=((timelines, "max", min),)),
+    Ablation("a page trusts no set below the highest floor", theme="roads", seed=3, python=((timelines, "max", min),)),
     Ablation(
         "finishing a rebuild ends the live state",
-        theme="absences",
+        theme="refills",
+        seed=0,
         lua=(("build_finish", "redis.call('DEL', KEYS[2], KEYS[3])", ""),),
     ),
     Ablation(
         "a push that finds no timeline ends the presence",
         theme="absences",
+        seed=0,
         lua=(("deliver", "redis.call('DEL', on)", "local _ = on"),),
     ),
     Ablation(
         "a merge that finds no timeline ends the presence",
-        theme="absences",
+        theme="strangers",
+        seed=0,
         lua=(("merge", "redis.call('DEL', on)", ""),),
     ),
     Ablation(
         "whoever creates the presence deletes the stream",
         theme="lapses",
+        seed=4,
         lua=(("page", "redis.call('DEL', ev)", ""),),
     ),
     Ablation(
         "a position that the stream does not know is a resync",
         theme="live",
+        seed=2,
         lua=(("resume", "return { 'lost', last }", "return { 'ok', last, {} }"),),
     ),
     Ablation(
         "only a new entry is numbered",
-        theme="live",
+        theme="repeats",
+        seed=0,
         lua=(("deliver", "redis.call('ZADD', tl, entry, entry) == 1", "redis.call('ZADD', tl, entry, entry) >= 0"),),
     ),
     Ablation(
         "a removal is numbered though the set holds nothing",
         theme="removals",
+        seed=13,
         lua=(
             ("deliver", "redis.call('ZREM', tl, entry)", "if redis.call('ZREM', tl, entry) == 1 then"),
             ("deliver", "payload = '-:' .. entry .. ':' .. tweet", "payload = '-:' .. entry .. ':' .. tweet end"),
@@ -124,73 +143,118 @@ ABLATIONS = [
     Ablation(
         "follows, unfollows, blocks and mutes are numbered",
         theme="removals",
+        seed=0,
         lua=(("deliver", "payload = 's:FOLLOWS_CHANGED'", ""),),
     ),
     Ablation(
         "a merge is numbered",
         theme="roads",
+        seed=3,
         lua=(("merge", "return number(on, ev, channel, ARGV[1] .. '.0', 's:FOLLOWS_CHANGED', ARGV[3], ARGV[4])", ""),),
     ),
     Ablation(
-        "the live cursor is read before the page", theme="cursors", python=((Timelines, "page", ablated.cursor_last),)
+        "the live cursor is read before the page",
+        theme="cursors",
+        seed=1,
+        python=((Timelines, "page", ablated.cursor_last),),
     ),
     Ablation(
-        "a message that is not the next is read on", theme="live", seed=11, python=((Chain, "offer", ablated.any_next),)
+        "a message that is not the next is read on", theme="live", seed=2, python=((Chain, "offer", ablated.any_next),)
     ),
     Ablation(
-        "of both streams the lower entry comes first", theme="returns", python=((Reader, "_next", ablated.own_first),)
+        "of both streams the lower entry comes first",
+        theme="backlogs",
+        seed=0,
+        python=((Reader, "_next", ablated.own_first),),
     ),
     Ablation(
         "a page reads the reader's own newest entries",
         theme="builds",
+        seed=1,
         python=((Entries, "newest", ablated.nothing_of_one),),
     ),
     Ablation(
         "a delete unpushes every retweet",
         theme="removals",
+        seed=15,
         python=(_handled("TweetDeleted", ablated.unpush_the_tweet_alone),),
     ),
     Ablation(
         "a follow of a top user merges too",
         theme="arrivals",
+        seed=15,
         python=(_handled("UserFollowed", ablated.merge_plain_ones_alone),),
     ),
     Ablation(
         "a follow of a top user is flagged",
         theme="arrivals",
+        seed=1,
         python=(_handled("UserFollowed", ablated.merge_unflagged),),
     ),
     Ablation(
         "the road is a function of the id and the log",
         theme="departures",
+        seed=0,
         python=((Roads, "is_pulled", lambda self, _: self.is_top),),
     ),
     Ablation(
         "promotion flags before it switches",
-        theme="roads",
+        theme="late promotions",
+        seed=0,
         python=((TopUsers, "promote", ablated.switch_before_flags),),
     ),
     Ablation(
         "demotion merges before it takes flags away",
         theme="departures",
+        seed=9,
         python=((TopUsers, "demote", ablated.flags_before_merge),),
     ),
     Ablation(
         "demotion reads followers after its switch",
-        theme="departures",
+        theme="late demotions",
+        seed=3,
         python=((TopUsers, "demote", ablated.followers_before_switch),),
     ),
     Ablation(
-        "demotion merges what was pulled", theme="departures", python=((Timelines, "fill", ablated.fill_nothing),)
+        "demotion merges what was pulled",
+        theme="departures",
+        seed=0,
+        python=((Timelines, "fill", ablated.fill_nothing),),
     ),
     Ablation(
         "who wrote on the top road looks again",
-        theme="departures",
+        theme="stragglers",
+        seed=2,
         python=((handlers, "_push", ablated.push_and_look_no_more),),
     ),
     Ablation(
         "top users' entries are numbered though no recents are kept",
         theme="departures",
+        seed=0,
         lua=(("announce", "local prev = redis.call", "if not name then return 0 end\nlocal prev = redis.call"),),
+    ),
+    Ablation(
+        "what pub/sub queued before a resync does not count",
+        theme="resyncs",
+        seed=2,
+        python=((Chain, "start", ablated.start_with_the_queue),),
+    ),
+    Ablation(
+        "an own event waits until the shared stream is read on",
+        theme="backlogs",
+        seed=0,
+        python=((Reader, "_next", ablated.own_unread),),
+    ),
+    Ablation(
+        "an own event waits for older ones of its author, wherever they stand",
+        theme="mixtures",
+        seed=0,
+        python=((Reader, "_next", ablated.lower_head),),
+    ),
+    Ablation(
+        "a switch counts from when it is written",
+        theme="late demotions",
+        seed=3,
+        python=((Users, "switch", ablated.switch_as_called),),
     ),
 ]

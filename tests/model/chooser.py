@@ -14,8 +14,8 @@ _ASKED = _OF_READERS - {"evict", "lapse"} | {"post", "reply", "retweet", "undo",
 CROWD = 6
 # Without these nothing happens at all.
 _NEEDED = {"post", "follow", "work", "relay", "read", "deliver"}
-# A run ends with the first of these.
-STEPS, CHOICES = 200, 600
+# A run ends after so many choices, if not after its theme's steps.
+CHOICES = 600
 
 
 class Chooser:
@@ -139,6 +139,6 @@ class Chooser:
             yield choice
             if choice[0] == "hold":
                 self._hold_up(choice[1])
-        opened = self._run.scheduler.steps
-        while self._run.scheduler.steps < opened + STEPS and self._drawn < CHOICES:
+        end = self._run.scheduler.steps + self._rng.choice(self._theme.steps)
+        while self._run.scheduler.steps < end and self._drawn < CHOICES:
             yield self.next()

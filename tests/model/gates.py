@@ -2,6 +2,7 @@
 commands are sent without asyncio, so that a step has happened when it returns."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -23,10 +24,10 @@ _WRITES = ("insert", "update", "delete", "find_one_and")
 
 
 class GatedMongo:
-    """Stands for datastore.mongo.Mongo where rooms want its collections."""
+    """Stands for datastore.mongo.Mongo where rooms want its collections. `now`: the time of a run, in milliseconds."""
 
-    def __init__(self, wire: Wire, gate: Gate, written: Written) -> None:
-        self._wire, self._gate, self._written = wire, gate, written
+    def __init__(self, wire: Wire, gate: Gate, written: Written, now: Callable[[], int]) -> None:
+        self._wire, self._gate, self._written, self._now = wire, gate, written, now
 
     def standby(self) -> Self:
         """The same: there is one member."""
@@ -36,28 +37,47 @@ class GatedMongo:
         return 0
 
     def __getattr__(self, name: str) -> "_Collection":
-        return _Collection(self._wire[name], self._gate, self._written)
+        return _Collection(self._wire[name], self._gate, self._written, self._now)
 
 
 class _Collection:
-    def __init__(self, real: Collection, gate: Gate, written: Written) -> None:
-        self._real, self._gate, self._written = real, gate, written
+    def __init__(self, real: Collection, gate: Gate, written: Written, now: Callable[[], int]) -> None:
+        self._real, self._gate, self._written, self._now = real, gate, written, now
 
     def find(self, query: Any, fields: Any = None) -> "_Cursor":
         return _Cursor(partial(self._real.find, query, fields), f"{self._real.name}.find", self._gate)
 
+    @property
+    def name(self) -> str:
+        return self._real.name
+
     def aggregate(self, pipeline: Any) -> "_Cursor":
-        return _Cursor(partial(self._real.aggregate, pipeline), f"{self._real.name}.aggregate", self._gate)
+        own = [stage for stage in pipeline if "$unionWith" not in stage]
+        unions = [stage["$unionWith"] for stage in pipeline if "$unionWith" in stage]
+        parts = [(self._real, own), *((self._real.beside(union["coll"]), union["pipeline"]) for union in unions)]
+        cursors = [
+            _Cursor(partial(real.aggregate, stages), f"{real.name}.aggregate", self._gate) for real, stages in parts
+        ]
+        return _Joined(cursors) if unions else cursors[0]
 
     def __getattr__(self, command: str) -> Callable[..., Awaitable[Any]]:
         async def run(*args: Any, **more: Any) -> Any:
             await self._gate(f"{self._real.name}.{command}")
-            answer = getattr(self._real, command)(*args, **more)
+            answer = getattr(self._real, command)(*_at(self._now(), args), **more)
             if command.startswith(_WRITES):
                 self._written(self._real.name)
             return answer
 
         return run
+
+
+def _at(now_ms: int, part: Any) -> Any:
+    """The same with the run's time in place of the server's."""
+    if isinstance(part, dict):
+        return {key: _at(now_ms, value) for key, value in part.items()}
+    if isinstance(part, list | tuple):
+        return type(part)(_at(now_ms, value) for value in part)
+    return datetime.fromtimestamp(now_ms / 1000, UTC) if part == "$$NOW" else part
 
 
 class _Cursor:
@@ -85,6 +105,16 @@ class _Cursor:
     async def __aiter__(self) -> AsyncIterator[Any]:
         for doc in await self.to_list():
             yield doc
+
+
+class _Joined(_Cursor):
+    """Several, one after the other: what one aggregation joins is read at several moments."""
+
+    def __init__(self, cursors: list[_Cursor]) -> None:
+        self._cursors = cursors
+
+    async def to_list(self, _length: int | None = None) -> list[Any]:
+        return [doc for cursor in self._cursors for doc in await cursor.to_list()]
 
 
 class Line:

@@ -39,6 +39,13 @@ class Machines(Stage):
             await self.scheduler.step(actor)
         return bool(actor and actor.waiting)
 
+    async def do_finish(self, name: str) -> bool:
+        """Somebody goes on to their end."""
+        actor = self.scheduler.actors.get(name)
+        while actor and actor.waiting:
+            await self.scheduler.step(actor)
+        return bool(actor)
+
     async def do_relay(self, count: int) -> bool:
         return self.conveyor.relay(count)
 

@@ -1,5 +1,7 @@
 """Quiet: everything under way comes to its end; then pages and clients are held against the documents."""
 
+from collections.abc import Sequence
+
 from realtime import keys
 from tests.model.client import Client, must
 from tests.model.machines import Machines
@@ -12,9 +14,9 @@ PATIENCE = 4_000
 class Quiet(Machines):
     """The stage coming to rest."""
 
-    async def do_rest(self) -> None:
-        """Let all that is under way come to its end."""
-        await self._drain()
+    async def do_rest(self, *but: str) -> None:
+        """Let all that is under way come to its end, but for these actors."""
+        await self._drain(but)
 
     async def do_quiet(self) -> None:
         """Let all that is under way come to its end, then compare."""
@@ -39,7 +41,7 @@ class Quiet(Machines):
         known = [entry[1][1] for entry in self.world.line.send("XRANGE", keys.TOP_STREAM, "-", "+")]
         return int(top not in (*known, self.world.line.send("HGET", keys.TOP_PRESENCE, "last")))
 
-    async def _drain(self) -> None:
+    async def _drain(self, but: Sequence[str] = ()) -> None:
         """Until a look by every sweep finds nothing new."""
         start, before = self.scheduler.steps, None
         while before != (now := (self.conveyor.worked, self.published, [client.taken for client in self.clients])):
@@ -47,14 +49,14 @@ class Quiet(Machines):
             self._lapse(range(PEOPLE))
             for name, process in self.processes.items():
                 await self.scheduler.start(f"sweep@{name} {self.scheduler.steps}", name, process.sweep())
-            while await self._go_on():
+            while await self._go_on(but):
                 must(self.scheduler.steps - start < PATIENCE, "it never comes to rest")
                 for error in self.scheduler.errors:
                     raise error
 
-    async def _go_on(self) -> bool:
+    async def _go_on(self, but: Sequence[str]) -> bool:
         """Whether there was anything left to do."""
-        if runnable := self.scheduler.runnable():
+        if runnable := [actor for actor in self.scheduler.runnable() if actor.name not in but]:
             # Who waits for a dead builder to end asks again and again.
             if self.scheduler.steps % 100 == 0:
                 self._lapse(range(PEOPLE))

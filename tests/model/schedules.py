@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from random import Random
 from traceback import format_exception
 
+from tests.model.aimed import AIMED
 from tests.model.chooser import Chooser
 from tests.model.client import CounterexampleError
 from tests.model.run import Run
-from tests.model.themes import THEMES, Choice, Theme
+from tests.model.themes import BROAD, Choice, Theme
 from tests.model.world import FIRST_MS, RUN_MS, Clock, Ground, LuaFolder, Patch, Size, size_of, small
+
+THEMES = BROAD | AIMED
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ async def opened(ground: Ground, size: Size, theme: Theme, without: Ablation) ->
 
 async def _play(ground: Ground, seed: int, choices: Sequence[Choice] | None, without: Ablation) -> Outcome:
     rng, outcome = Random(seed), Outcome(seed, [])
-    drawn = rng.choice(list(THEMES))
+    # Half of the runs are broad.
+    drawn = rng.choice(list(rng.choice([BROAD, AIMED])))
     theme = without.theme or drawn
     size = size_of(rng, THEMES[theme].sizes)
     async with opened(ground, size, THEMES[theme], without) as run:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from datastore.changes import EventName
 from tests.model.run import Run
 from tests.model.schedules import NOTHING, opened
-from tests.model.themes import THEMES
+from tests.model.themes import BROAD
 from tests.model.world import Ground, Size
 
 # Three followers promote, one demotes.
@@ -57,7 +57,7 @@ class Story:
 
 def told(ground: Ground, story: Callable[[Story], Awaitable[None]]) -> None:
     async def tell() -> None:
-        async with opened(ground, SIZE, THEMES["roads"], NOTHING) as run:
+        async with opened(ground, SIZE, BROAD["roads"], NOTHING) as run:
             # Whoever comes late reads before: their timeline is kept, and nobody rebuilds it.
             await run.do(("read", "before", "a", 3, 10, False))
             await Story(run).others()

@@ -69,6 +69,10 @@ class Collection:
     def __init__(self, wire: Wire, name: str) -> None:
         self._wire, self.name = wire, name
 
+    def beside(self, name: str) -> "Collection":
+        """Another collection of this database."""
+        return self._wire[name]
+
     def read(self, **command: Any) -> list[Doc]:
         """All documents of a find or an aggregate, which goes first."""
         found: list[Doc] = self._wire.command(command)["cursor"]["firstBatch"]

@@ -148,7 +148,7 @@ class World:
         self.line.send("FLUSHALL")
         self.line.listen([keys.TOP_CHANNEL, *map(keys.reader_channel, self.people)])
         self.bounds = Bounds(size.kept, size.trim_at, events_kept=size.events, build_lease_ms=HOUR_MS)
-        self.mongo = cast(Mongo, GatedMongo(ground.wire, self.scheduler.gate, self._written))
+        self.mongo = cast(Mongo, GatedMongo(ground.wire, self.scheduler.gate, self._written, clock.now_ms))
         self.redis = GatedRedis(self.line, self.scheduler.gate, published)
         rooms = open_rooms(self.mongo, self.redis, 1, self.bounds, size.threshold)
         self.worker_rooms = replace(rooms, raise_event=self.conveyor.raise_event)

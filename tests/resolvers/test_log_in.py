@@ -1,7 +1,9 @@
 """Logging in: by name or address, and the same answer after the same work for whatever is wrong."""
 
+import asyncio
 import secrets
-from typing import Any
+from threading import current_thread
+from typing import Any, Literal
 
 import pytest
 from argon2 import PasswordHasher
@@ -146,3 +148,29 @@ async def test_a_session_remembers_the_device(perch: Perch, ann: Person) -> None
     session = await perch.mongo.sessions.find_one({"_id": int(session_id)})
     assert session
     assert session["agent"] == "x" * 200
+
+
+async def test_argon2_works_in_two_threads_of_its_own_and_never_on_the_loop(
+    perch: Perch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    class Watched(PasswordHasher):
+        def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+            names.append(current_thread().name)
+            return super().hash(password, salt=salt)
+
+        def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
+            names.append(current_thread().name)
+            return super().verify(hash, password)
+
+    monkeypatch.setattr(credentials, "_HASHER", Watched(time_cost=1, memory_cost=8, parallelism=1))
+    ann = await perch.person()
+    answers = await asyncio.gather(
+        *(log_in(perch, who, password) for who in (ann.username, "nobody") for password in (ann.password, "wrong one"))
+    )
+    assert [bool(answer.data["logIn"]["tokens"]) for answer in answers] == [True, False, False, False]
+    # One sign-up and four log-ins; the one that fits a weaker hash is hashed anew.
+    assert len(names) >= 5
+    assert {name.partition("_")[0] for name in names} == {"argon2"}
+    assert len({*names}) <= 2

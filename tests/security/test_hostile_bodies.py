@@ -7,7 +7,7 @@ import pytest
 from tests.perch import Perch
 from tests.security.bodies import JSON, OK, TYPES, codes, document, nested, send
 
-NO_OPERATIONS = {
+NO_OPERATIONS: dict[str, str | bytes] = {
     "empty": "",
     "spaces": "   ",
     "null": "null",
