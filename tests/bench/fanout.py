@@ -186,9 +186,10 @@ async def burst(
     MongoDB, many at once, so that writing them costs little of what is measured."""
     turn = itertools.cycle(author_ids)
     changes, loop, lags = Changes(clients.mongo), asyncio.get_running_loop(), list[float]()
+    over = asyncio.Event()
 
     async def lagging() -> None:
-        while True:
+        while not over.is_set():
             began = loop.time()
             await settle(changes, clients.live, settings.partitions)
             lags.append(loop.time() - began)
@@ -204,7 +205,8 @@ async def burst(
         docs = [new_doc(ids.new(moment_ms + at, author), author, f"tweet {number}") for at, author in authors]
         await clients.mongo.tweets.insert_many(docs, ordered=False)
     written = loop.time() - began
-    sampling.cancel()
+    over.set()
+    await sampling
     await settle(changes, clients.live, settings.partitions)
     drained = loop.time() - began - written
     entries = seconds * BURST_A_SECOND * (AVERAGE + 1)
