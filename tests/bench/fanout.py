@@ -37,6 +37,8 @@ from tests.processes import Cluster
 READERS, ENTRIES = 5_000, 40
 FOLLOWERS, AUTHORS, AVERAGE = 4_999, 200, 75
 BURST_A_SECOND, BURST_SECONDS, AT_ONCE = 1_000, 10, 50
+# A page that Redis was too busy for is read again, so often.
+READ_TRIES = 3
 # What may hold Redis up, in ms; the slow log tells from half of it on how long a script took.
 HELD_MS = 2
 Rows = list[tuple[str, str]]
@@ -155,9 +157,7 @@ def made_graph(folder: Path, followers: int, authors: int) -> Path:
 
 async def to_the_last(clients: app.Clients, services: Services, author_id: int, posts: int) -> Rows:
     """From a write to the last kept timeline of a follower."""
-    readers = [one async for batch in services.follows.walk_followers(author_id) for one in batch]
-    for at in range(0, len(readers), 50):
-        await asyncio.gather(*(services.timelines.page(one, 20) for one in readers[at : at + 50]))
+    readers = await read_by_all(clients, services, author_id)
     took = []
     for number in range(posts):
         started = time.perf_counter()
@@ -167,6 +167,19 @@ async def to_the_last(clients: app.Clients, services: Services, author_id: int, 
         took.append((time.perf_counter() - started) * 1000)
     told = f"median of {posts} {statistics.median(took):.0f} ms, worst {max(took):.0f} ms"
     return [(f"a tweet written to the last of {len(readers):,} kept timelines", told)]
+
+
+async def read_by_all(clients: app.Clients, services: Services, author_id: int) -> list[int]:
+    """The followers of an author whose timelines are kept now: all of them, unless Redis is too busy to keep up."""
+    missing = [one async for batch in services.follows.walk_followers(author_id) for one in batch]
+    kept: list[int] = []
+    for _ in range(READ_TRIES):
+        for at in range(0, len(missing), 20):
+            await asyncio.gather(*(services.timelines.page(one, 20) for one in missing[at : at + 20]))
+        there = [await clients.live.exists(keys.timeline(one)) for one in missing]
+        kept += [one for one, found in zip(missing, there, strict=True) if found]
+        missing = [one for one, found in zip(missing, there, strict=True) if not found]
+    return sorted(kept)
 
 
 async def shown(clients: app.Clients, readers: list[int], entry_id: int) -> list[bool]:
