@@ -307,7 +307,7 @@ async def measured(settings: Settings, folder: Path, flags: Flags, stack: AsyncE
         text, followers = f"{ids.now_ms()} {ord(letter)}{author} {number}", FOLLOWERS_OF[letter]
         node_ = {"id": "x", "text": text, "author": {"id": "y", "username": "a"}}
         event = json.dumps({"cursor": "c", "edge": {"cursor": "c", "source": "FOLLOWING", "node": node_}})
-        async with clients.redis.pipeline(transaction=False) as pipe:
+        async with clients.live.pipeline(transaction=False) as pipe:
             for reader in range(followers * author, followers * (author + 1)):
                 pipe.publish(f"home:r{reader}", event)
             await pipe.execute()
