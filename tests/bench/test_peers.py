@@ -14,6 +14,7 @@ import app
 from datastore.settings import Settings
 from realtime import keys
 from tests.bench import fanout, floor, growth, peers, reads
+from tests.bench.fanout_cost import beside_a_pipeline
 from tests.bench.load import Failed, measure
 from tests.bench.peers import Differs, Field, Server, compare
 from tests.bench.workloads import OPERATIONS, WORKLOADS
@@ -133,7 +134,7 @@ async def test_the_bench_of_fan_out_runs(field: Field) -> None:
     redis = field.clients.redis
     await fanout.watch(redis)
     readers = range(1, 21)
-    rows = await fanout.beside_a_pipeline(redis, 1, readers, 3)
+    rows = await beside_a_pipeline(redis, 1, readers, 3)
     kept = await redis.zrange(keys.timeline(1), -3, -1)
     assert kept == await redis.zrange("plain:1", -3, -1) == ["201", "202", "203"], "both write the same entries"
     async with app.services_of(field.settings, field.clients) as services:
