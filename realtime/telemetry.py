@@ -44,7 +44,9 @@ async def follow_loop_lag() -> None:
 
 def configure_logs(least_level: str) -> None:
     """Structured lines from this level up: for eyes on a terminal, JSON elsewhere."""
-    render: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    # NOTE: where `rich` is installed, structlog would print the local variables of every frame, tokens among them.
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    render: Any = console if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(least_level),
         processors=[

@@ -111,8 +111,11 @@ async def viewer(info: Info) -> Account | None:
 
 
 async def user(info: Info, username: str) -> User | None:
-    """The profile under this name, case ignored."""
-    return await info.context.services.users.by_username(username)
+    """The profile under this name, case ignored; ready for the tweets that it shows."""
+    found = await info.context.services.users.by_username(username)
+    if found:
+        info.context.loaders.users.ready(found.id, found)
+    return found
 
 
 async def open_session(context: Context, user_id: int) -> Tokens:

@@ -23,6 +23,7 @@ from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime.cache import Cache, CacheBounds
 from realtime.connect import Client, set_aside
+from realtime.copies import Copies
 from realtime.hub import Hub
 from realtime.limits import Budgets, Limits, budgets
 from realtime.load import Load
@@ -181,6 +182,9 @@ class Context:
         """Made at the first use: an idle socket has none."""
         if self._loaders is None:
             self._loaders = self.services.loaders()
+            if self.viewer_id is None:
+                # Nobody in particular has changed nothing, and so may be shown what this process has read.
+                self._loaders.copies = Copies.ALL
         return self._loaders
 
     @loaders.setter

@@ -19,6 +19,8 @@ from datastore.rules import PASSWORD_LENGTHS
 ISSUER = AUDIENCE = "perch"
 ALGORITHM = "HS256"
 REQUIRED: Options = {"require": ["exp", "sub", "sid"]}
+# Tokens remembered as good, some 500 bytes each; the oldest are forgotten.
+KNOWN_TOKENS = 10_000
 # OWASP's second choice for argon2id: 19 MiB, two passes, one lane.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
@@ -39,6 +41,7 @@ class Credentials:
     def __init__(self, secret: str, access_lifetime: timedelta, old_secrets: Sequence[str] = ()) -> None:
         self._secrets = (secret, *old_secrets)
         self._access_lifetime = access_lifetime
+        self._known: dict[str, Identity] = {}
         # Two threads: a burst of log-ins waits here, while the loop and one core stay free.
         self._pool = ThreadPoolExecutor(2, "argon2")
         # Checked for unknown users too, so that they cost the same work.
@@ -69,7 +72,18 @@ class Credentials:
         return jwt.encode(claims | {"iss": ISSUER, "aud": AUDIENCE}, self._secrets[0], ALGORITHM), expires_at
 
     def identify(self, token: str) -> Identity:
-        """Who the token speaks for. Raises UNAUTHENTICATED; the algorithm, issuer and audience are pinned."""
+        """Who the token speaks for. Raises UNAUTHENTICATED; the algorithm, issuer and audience are pinned.
+
+        A token that was good once is good until it expires: it is remembered, which saves its signature each time.
+        """
+        known = self._known.get(token)
+        if known is None or known.expires_at <= datetime.now(UTC):
+            known = self._known[token] = self._verified(token)
+            if len(self._known) > KNOWN_TOKENS:
+                del self._known[next(iter(self._known))]
+        return known
+
+    def _verified(self, token: str) -> Identity:
         refusal: Exception | None = None
         for secret in self._secrets:
             try:

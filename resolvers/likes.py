@@ -17,6 +17,7 @@ async def like(info: Info, tweet_id: int) -> Tweet:
     await open_to(context, tweet_id)
     await context.services.likes.add(viewer_id, tweet_id, context.now_ms())
     await context.services.cache.drop(viewer_id, [tweet_id])
+    context.loaders.likes.ready((viewer_id, tweet_id), True)
     return await existing(context, tweet_id)
 
 
@@ -28,6 +29,7 @@ async def unlike(info: Info, tweet_id: int) -> Tweet | None:
     await existing(context, tweet_id)
     await context.services.likes.remove(viewer_id, tweet_id)
     await context.services.cache.drop(viewer_id, [tweet_id])
+    context.loaders.likes.ready((viewer_id, tweet_id), False)
     return await readable(context, await existing(context, tweet_id))
 
 

@@ -9,7 +9,7 @@ from datastore import rules
 from datastore.errors import DomainError, ErrorCode, bad_input
 from datastore.records import CursorKind, Edge, Key, Page, Tweet, User, UserTweetFilter
 from realtime.limits import Action
-from resolvers import guards
+from resolvers import guards, selection
 from resolvers.context import Context, Info
 from resolvers.paging import joined, keyset_page, one
 from resolvers.regard import not_blocked, readable, readable_page
@@ -34,7 +34,13 @@ async def post(info: Info, text: str, in_reply_to: int | None, idempotency_key: 
     tweet = await context.services.tweets.add(
         author_id, text, context.now_ms(), answered, idempotency_key, author_followers=followers
     )
-    await context.services.cache.drop(author_id, [answered.id] if answered else [], [author_id])
+    dropping = context.services.cache.drop(author_id, [answered.id] if answered else [], [author_id])
+    if "author" in selection.names(info):
+        # Whom the answer shows, as they are after the write: not by way of the copy that has just been dropped.
+        author, _ = await asyncio.gather(context.services.users.get(author_id), dropping)
+        context.loaders.users.ready(author_id, author)
+    else:
+        await dropping
     return tweet
 
 
@@ -53,11 +59,13 @@ async def delete(info: Info, tweet_id: int) -> int:
 
 
 async def existing(context: Context, tweet_id: int, field: str = "tweetId") -> Tweet:
-    """The tweet. Raises NOT_FOUND, for one of a deleted author too."""
+    """The tweet; its author is ready afterwards. Raises NOT_FOUND, for one of a deleted author too."""
     tweet = await context.services.tweets.get(tweet_id)
     # Not through the loaders: a verb shows its author's counts as they are after its write.
-    if tweet is None or await context.services.users.get(tweet.author_id) is None:
+    author = await context.services.users.get(tweet.author_id) if tweet else None
+    if tweet is None or author is None:
         raise DomainError(ErrorCode.NOT_FOUND, "There is no such tweet.", ("input", field))
+    context.loaders.users.ready(author.id, author)
     return tweet
 
 

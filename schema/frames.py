@@ -102,3 +102,30 @@ class Outlet:
     def write(self, _: str, payload: bytes) -> None:
         if not self._operation.completed:
             self._frames.push(self._head, payload, b"}")
+
+
+def authorization_of(payload: Any) -> object:
+    """What a payload gives under `authorization`, in any case; None without one."""
+    return {key.lower(): value for key, value in (payload or {}).items()}.get("authorization")
+
+
+def well_formed(message: Any) -> bool:
+    """Whether a frame has the shape that graphql-ws's PROTOCOL.md gives its type."""
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        return False
+    payload = message.get("payload")
+    if message["type"] in ("subscribe", "complete") and not (isinstance(message.get("id"), str) and message["id"]):
+        return False
+    if message["type"] != "subscribe":
+        return payload is None or isinstance(payload, dict)
+    return (
+        isinstance(payload, dict)
+        and (isinstance(payload.get("query"), str) or _names_a_document(payload))
+        and isinstance(payload.get("operationName"), str | None)
+        and isinstance(payload.get("variables"), dict | None)
+        and isinstance(payload.get("extensions"), dict | None)
+    )
+
+
+def _names_a_document(payload: Any) -> bool:
+    return payload.get("query") is None and isinstance((payload.get("extensions") or {}).get("persistedQuery"), dict)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,9 +90,12 @@ class EventStream(Response):
                 await stop(task)
             self._sockets.discard(self)
         if not running[2].done() or running[2].cancelled():
-            with suppress(TimeoutError, OSError):
+            try:
                 async with asyncio.timeout(FAREWELL_SECONDS):
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
+            except (TimeoutError, OSError):
+                # Nobody reads: closed in good order, it would wait for ever with all it was sent.
+                self.abort()
 
     async def _write(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

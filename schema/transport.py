@@ -27,10 +27,10 @@ from schema.build import PerchSchema
 from schema.delivery import Deliveries
 from schema.documents import filled
 from schema.edge import Edge
-from schema.frames import TextFrames
+from schema.frames import TextFrames, authorization_of
 from schema.negotiation import Draft, settled
 from schema.sockets import Sockets
-from schema.websocket import SocketHandler, authorization_of
+from schema.websocket import SocketHandler
 
 
 class Endpoint(GraphQL[Context, None]):

@@ -20,7 +20,7 @@ from resolvers.rounds import stop
 from schema import limits
 from schema.delivery import Begun, Deliveries
 from schema.errors import render
-from schema.frames import Outlet, TextFrames
+from schema.frames import Outlet, TextFrames, authorization_of, well_formed
 from schema.sockets import Ending, Sockets
 
 # Close codes of graphql-transport-ws. 4403 and not 4401 for a bad or expired token: clients retry it with a new one.
@@ -99,7 +99,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     async def handle_message(self, message: Any) -> None:
         if self._ending:
             return  # what a client still sends while the socket closes has no right any more
-        if not _well_formed(message):
+        if not well_formed(message):
             await self.handle_invalid_message("Malformed message")
         elif message["type"] == "connection_init" and message.get("payload") is None:
             await super().handle_message({"type": "connection_init", "payload": {}})
@@ -232,30 +232,3 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     @staticmethod
     def _get_pre_execution_close_reason(error: object) -> None:
         return None
-
-
-def authorization_of(payload: Any) -> object:
-    """What a payload gives under `authorization`, in any case; None without one."""
-    return {key.lower(): value for key, value in (payload or {}).items()}.get("authorization")
-
-
-def _well_formed(message: Any) -> bool:
-    """Whether a frame has the shape that graphql-ws's PROTOCOL.md gives its type."""
-    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-        return False
-    payload = message.get("payload")
-    if message["type"] in ("subscribe", "complete") and not (isinstance(message.get("id"), str) and message["id"]):
-        return False
-    if message["type"] != "subscribe":
-        return payload is None or isinstance(payload, dict)
-    return (
-        isinstance(payload, dict)
-        and (isinstance(payload.get("query"), str) or _names_a_document(payload))
-        and isinstance(payload.get("operationName"), str | None)
-        and isinstance(payload.get("variables"), dict | None)
-        and isinstance(payload.get("extensions"), dict | None)
-    )
-
-
-def _names_a_document(payload: Any) -> bool:
-    return payload.get("query") is None and isinstance((payload.get("extensions") or {}).get("persistedQuery"), dict)

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+import structlog
 from pydantic import SecretStr
 
 import app
@@ -16,6 +17,9 @@ from tests.perch import Perch, serving
 
 os.environ.pop("MONGO_URL", None)
 os.environ.pop("REDIS_URL", None)
+# With `rich` there, which the fuzzer brings, a traceback would be drawn with all its variables: seconds for each.
+_CONSOLE = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _CONSOLE])
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from datastore.settings import Settings, settings_table
 ROOT = Path(__file__).parent.parent
 PAGES = [
     *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-    *(ROOT / "docs" / name for name in ("live.md", "figures.md", "operations.md")),
+    *(ROOT / "docs" / name for name in ("live.md", "security.md", "figures.md", "operations.md")),
     *sorted((ROOT / "docs" / "decisions").glob("*.md")),
 ]
 README, ARCHITECTURE = PAGES[0], PAGES[1]

@@ -35,6 +35,8 @@ PARTS = {
     "datastore": ("datastore/",),
     "HTTP": ("uvicorn/", "starlette/", "cross_web", "h11", "httptools"),
 }
+# No part's own: the event loop with its sockets, threads and their queues.
+LOOP = "loop"
 
 
 async def sampled(server: Server, seconds: float, form: str, path: Path) -> None:
@@ -61,7 +63,7 @@ def part_of(stack: Sequence[str]) -> str:
         for part, signs in PARTS.items():
             if any(sign in frame for sign in signs):
                 return part
-    return "other"
+    return LOOP
 
 
 def shares(lines: Iterable[str]) -> dict[str, float]:
@@ -70,7 +72,7 @@ def shares(lines: Iterable[str]) -> dict[str, float]:
     for line in lines:
         stack, _, count = line.rpartition(" ")
         found[part_of(stack.split(";"))] += int(count)
-    return {part: found[part] / found.total() for part in (*PARTS, "other")}
+    return {part: found[part] / found.total() for part in (*PARTS, LOOP)}
 
 
 async def flames(field: Field, name: str, seconds: float) -> None:
@@ -86,7 +88,7 @@ async def flames(field: Field, name: str, seconds: float) -> None:
 async def main(chosen: Sequence[str], seconds: float) -> None:
     DRAWN.mkdir(parents=True, exist_ok=True)
     KEPT.mkdir(parents=True, exist_ok=True)
-    print(f"{'':16}", *(f"{part:>10}" for part in (*PARTS, "other")))
+    print(f"{'':16}", *(f"{part:>10}" for part in (*PARTS, LOOP)))
     try:
         async with peers.running(["perch"], KEPT, Size()) as field:
             for name in chosen:

@@ -129,7 +129,7 @@ async def by_followees(perch: Perch, seconds: float) -> list[Row]:
 
 
 async def by_depth(perch: Perch, followees: int, seconds: float) -> list[Row]:
-    """Page 1, 10 and 100, as far as there are tweets; the tenth is the last that Redis keeps."""
+    """Page 1, 10 and 100, as far as there are tweets; the tenth is the first that Redis has not whole."""
     found: list[Row] = []
     after, entries, reader = None, 0, perch.readers[followees]
     for depth in DEPTHS:

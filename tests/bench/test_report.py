@@ -46,4 +46,4 @@ def test_a_sample_lies_in_the_innermost_part_that_its_stack_names() -> None:
         "run (threading.py:9) 2",
     ]
     found = flames.shares(raw)
-    assert {part: share for part, share in found.items() if share} == {"GraphQL": 0.3, "resolvers": 0.5, "other": 0.2}
+    assert {part: share for part, share in found.items() if share} == {"GraphQL": 0.3, "resolvers": 0.5, "loop": 0.2}

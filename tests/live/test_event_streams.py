@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from tests.perch import LIVE, PATIENCE_SECONDS, Perch, Person, serving
 
 # As urql sends it with every request.
 ACCEPT = "application/graphql-response+json, application/graphql+json, application/json, text/event-stream"
+# Some 2 KB each: more than what the server keeps for a socket, and the system with little room.
+POSTS = 60
 LOG_OUT = "mutation { logOut(input: {}) { errors { code } } }"
 
 
@@ -160,3 +164,39 @@ async def test_a_user_has_so_many_streams(perch: Perch) -> None:
                 await asyncio.sleep(0.05)
         async with stream(ann) as again:
             assert again.response.status_code == 200
+
+
+async def test_a_stream_that_nobody_reads_is_dropped_with_all_it_was_sent(perch: Perch) -> None:
+    async with serving(perch.settings.model_copy(update={"stalled_seconds": 0.5})) as strict:
+        reader, author = await strict.persons(2)
+        await reader.follow(author)
+        await strict.settle()
+        async with unread(strict, reader.token) as opened:
+            for number in range(0, POSTS, 20):
+                await asyncio.gather(*(author.post(f"{one} {'x' * 130}") for one in range(number, number + 20)))
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while strict.app.state.sockets.session_ids() or opened.get_write_buffer_size():
+                    await asyncio.sleep(0.05)
+            assert opened.is_closing()
+
+
+@asynccontextmanager
+async def unread(perch: Perch, token: str) -> AsyncIterator[Any]:
+    """The server's end of a stream with little room on its way, of which nobody reads more than the beginning."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, ("127.0.0.1", int(perch.url.rpartition(":")[2])))
+        texts = " ".join(f"t{number}: text" for number in range(12))
+        event = f"... on TimelineTweetAdded {{ edge {{ node {{ {texts} }} }} }}"
+        body = json.dumps({"query": f"subscription {{ homeTimelineEvents {{ __typename {event} }} }}"}).encode()
+        head = f"POST /graphql HTTP/1.1\r\nhost: x\r\naccept: {ACCEPT}\r\nauthorization: Bearer {token}\r\n"
+        length = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        await loop.sock_sendall(sock, (head + length).encode() + body)
+        assert b"200 OK" in await loop.sock_recv(sock, 1024)
+        (stream,) = perch.app.state.sockets._open
+        transport = stream._abort.__self__
+        with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as server_side:
+            server_side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        yield transport

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,12 +14,19 @@ import websockets
 from datastore import ids
 from realtime import keys
 from realtime.reader import QUEUE_LIMIT, Numbered
+from resolvers.rounds import EVENTS_AT_ONCE
 from schema import cursors, globalid
-from tests.perch import LIVE, PATIENCE_SECONDS, Perch, serving
+from tests.perch import LIVE, PATIENCE_SECONDS, Perch, Person, Socket, serving
 
 # Each answer names its operation twice. All together they are more than the system buffers between two sockets.
 LONG_NAME = "x" * 60_000
 ANSWERS = 100
+# Events of some 2 KB: as many as one subscription may still ask for.
+TEXTS = " ".join(f"t{number}: text" for number in range(12))
+LONG = f"""subscription {{ homeTimelineEvents {{ __typename ... on TimelineResync {{ reason }}
+  ... on TimelineTweetAdded {{ edge {{ node {{ {TEXTS} }} }} }} }} }}"""
+EVENT_BYTES = 1900
+STOPPED, MANY = 4, 150
 
 
 def services_of(perch: Perch) -> Any:
@@ -50,7 +59,9 @@ async def test_a_reader_who_stops_reads_on_from_where_they_were_or_is_told_to_re
         await perch.settle()
         assert len(attached.own.queue) <= QUEUE_LIMIT
         while len(seen) <= posts and seen[-1].kind != "s":
-            seen.append(await asyncio.wait_for(anext(events), PATIENCE_SECONDS))
+            event = await asyncio.wait_for(anext(events), PATIENCE_SECONDS)
+            # Events are handled at least once: the follow may be told again.
+            seen += [event] if event.reason != "FOLLOWS_CHANGED" else []
         await events.aclose()
     given = [event.entry_id for event in seen[1:] if event.kind == "+"]
     assert given == expected[: len(given)]
@@ -58,6 +69,74 @@ async def test_a_reader_who_stops_reads_on_from_where_they_were_or_is_told_to_re
         assert (seen[-1].kind, seen[-1].reason) == ("s", "SLOW_CONSUMER")
     else:
         assert given == expected
+
+
+async def test_readers_who_stop_hold_a_bounded_buffer_while_the_others_get_everything(perch: Perch) -> None:
+    reader, author = await perch.persons(2)
+    await reader.follow(author)
+    await perch.settle()
+    services, author_id = services_of(perch), globalid.of_type(author.id, "User")
+    async with AsyncExitStack() as stack:
+        stopped = [await stack.enter_async_context(narrow(perch, reader.token)) for _ in range(STOPPED)]
+        lives = [await stack.enter_async_context(reader.live(query=LONG)) for _ in range(STOPPED)]
+        await until_all_listen(perch, reader, 2 * STOPPED)
+        transports = [one._frames._protocol.transport for one in perch.app.state.sockets._open]
+        reading = [asyncio.create_task(texts_of(live.socket, MANY)) for live in lives]
+        expected = [f"{number} {'x' * 120}" for number in range(MANY)]
+        for text in expected:
+            await services.tweets.add(author_id, text, ids.now_ms())
+        await perch.settle()
+        for one in reading:
+            assert await asyncio.wait_for(one, 3 * PATIENCE_SECONDS) == expected
+        held = sorted(transport.get_write_buffer_size() for transport in transports)
+        # uvicorn's mark of 64 KB, and one round's events behind it.
+        assert held[STOPPED] > 60_000
+        assert held[-1] < 64 * 1024 + EVENTS_AT_ONCE * EVENT_BYTES
+        for socket_ in stopped:
+            seen = await texts_of(socket_, MANY)
+            assert seen[:-1] == expected[: len(seen) - 1]
+            assert seen[-1] in ("SLOW_CONSUMER", expected[-1])
+
+
+async def until_all_listen(perch: Perch, reader: Person, readers: int) -> None:
+    """So many subscriptions of theirs have read on from where they begin."""
+    channel = keys.reader_channel(globalid.of_type(reader.id, "User"))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            group = services_of(perch).hub._readers.get(channel, ())
+            if len(group) == readers and not any(one.stale or not one.own.position for one in group):
+                return
+            await asyncio.sleep(0.02)
+
+
+async def texts_of(socket_: Socket, count: int) -> list[str]:
+    """What comes, up to `count` texts; the reason of a resync is the last. Events are handled at least once: the follow
+    may be told again."""
+    found: list[str] = []
+    while len(found) < count:
+        event = (await socket_.receive())["payload"]["data"]["homeTimelineEvents"]
+        if event["__typename"] == "TimelineTweetAdded":
+            found.append(event["edge"]["node"]["t0"])
+        elif event["reason"] != "FOLLOWS_CHANGED":
+            return [*found, event["reason"]]
+    return found
+
+
+@asynccontextmanager
+async def narrow(perch: Perch, token: str) -> AsyncIterator[Socket]:
+    """A socket with a subscription and little room on its way, of which nobody reads yet."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(("127.0.0.1", int(perch.url.rpartition(":")[2])))
+    before = set(perch.app.state.sockets._open)
+    async with perch.socket(sock=sock, max_queue=1, ping_interval=None, compression=None) as opened:
+        await opened.init({"authorization": f"Bearer {token}"})
+        (handler,) = set(perch.app.state.sockets._open) - before
+        server_side = handler._frames._protocol.transport.get_extra_info("socket")
+        with socket.socket(fileno=os.dup(server_side.fileno())) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        await opened.send({"type": "subscribe", "id": "1", "payload": {"query": LONG}})
+        yield opened
 
 
 async def test_a_socket_that_nobody_reads_is_closed_with_1013_and_the_others_go_on(strict: Perch) -> None:

@@ -149,8 +149,8 @@ async def test_an_unused_variable_of_any_depth_changes_nothing(perch: Perch) -> 
 
 @pytest.mark.parametrize("depth", [10, 900])
 async def test_a_variable_that_is_too_deep_for_its_type_is_bad_input(perch: Perch, depth: int) -> None:
-    query = "mutation ($i: PostTweetInput!) { postTweet(input: $i) { errors { code } } }"
-    body = '{"query": "' + query + '", "variables": {"i": ' + nested("text", depth) + "}}"
+    query = "mutation ($i: LogInInput!) { logIn(input: $i) { errors { code } } }"
+    body = '{"query": "' + query + '", "variables": {"i": ' + nested("password", depth) + "}}"
     response = await send(perch, body)
     assert response.status_code in (200, 400)
     assert codes(response)[0] == "BAD_USER_INPUT"

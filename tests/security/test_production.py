@@ -30,8 +30,8 @@ SLIPS = [
     "{ __typename @skp(if: true) }",
 ]
 VALUES: list[tuple[str, str, Any]] = [
-    ("PostTweetInput!", "postTweet", {"txt": "a"}),
-    ("PostTweetInput!", "postTweet", {"text": "a", "in_reply_to": "b"}),
+    ("SignUpInput!", "signUp", {"user": "a"}),
+    ("RefreshSessionInput!", "refreshSession", {"refresh_token": "a"}),
     ("LogInInput!", "logIn", {"username": "a", "password": "b"}),
 ]
 
