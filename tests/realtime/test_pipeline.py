@@ -14,7 +14,7 @@ from datastore.rescan import since_ms
 from realtime import handlers, keys
 from realtime.backlog import backlog
 from realtime.dead_letters import DeadLetters
-from realtime.fanout import Fanout
+from realtime.fanout import Fanout, Run
 from realtime.handlers import Rooms
 from realtime.pipeline import settle
 from realtime.relay import Relay, Waits, decode, encode
@@ -279,9 +279,10 @@ async def test_an_author_with_many_readers_holds_up_nobody_and_keeps_their_order
     gate = asyncio.Event()
     deliver = Fanout._deliver
 
-    async def held(self: Fanout, pairs: Sequence[tuple[Any, ...]]) -> None:
+    async def held(self: Fanout, pairs: Sequence[tuple[Run, str]]) -> None:
         """Behind the first batch of readers, what the much followed one writes does not get on."""
-        if any(pair[2] == readers[-1] and ids.bucket(int(pair[3])) == ids.bucket(first.id) for pair in pairs):
+        last = keys.tail(readers[-1])
+        if any(tail == last and ids.bucket(run[1]) == ids.bucket(first.id) for run, tail in pairs):
             await gate.wait()
         await deliver(self, pairs)
 
