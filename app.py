@@ -46,6 +46,8 @@ from schema.slim import Gate, Inbox
 from schema.sockets import Patience, Sockets
 
 DEMO_TWEET_SECONDS = 20.0
+# Longer than it takes to pass over the largest oplog.
+STREAM_ANSWER_MS = 3_600_000
 # Objects made before a young collection, young ones before a middle one, middle ones before a full one; Python's own
 # are 700, 10 and 10.
 COLLECTOR_THRESHOLDS = (50_000, 20, 50)
@@ -127,6 +129,16 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
 
 
 @asynccontextmanager
+async def patient(settings: Settings) -> AsyncIterator[Mongo]:
+    """A client of MongoDB that waits long for an answer."""
+    mongo = Mongo(settings.mongo_url, settings.mongo_database, driver=settings.mongo_driver, answer_ms=STREAM_ANSWER_MS)
+    try:
+        yield mongo
+    finally:
+        await mongo.close()
+
+
+@asynccontextmanager
 async def services_of(settings: Settings, opened: Clients) -> AsyncIterator[Services]:
     """The rooms that answer requests, over a database that is ready for them."""
     await opened.mongo.ensure_indexes()
@@ -163,9 +175,9 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
 @asynccontextmanager
 async def working(settings: Settings) -> AsyncIterator[Pipeline]:
     """A relay, a worker, a purger and a reconciler, running meanwhile."""
-    async with clients(settings) as opened:
+    async with clients(settings) as opened, patient(settings) as streams:
         await opened.mongo.ensure_indexes()
-        pipeline = Pipeline(opened.mongo, opened.live, settings)
+        pipeline = Pipeline(opened.mongo, streams, opened.live, settings)
         async with running(pipeline.run()):
             yield pipeline
 

@@ -168,10 +168,15 @@ _PIPELINE: list[Doc] = [
 
 
 class Changes:
-    """The stream of what happened, for one reader at a time."""
+    """The stream of what happened, for one reader at a time.
 
-    def __init__(self, mongo: Mongo) -> None:
+    Who watches gives `streams`, a client that waits for long: the server answers when it has found something or has
+    come to the end of the oplog, and there may be a large import in between. One that gave up would begin there again.
+    """
+
+    def __init__(self, mongo: Mongo, streams: Mongo | None = None) -> None:
         self.mongo = mongo
+        self._streams = streams or mongo
         self._system = mongo.system
 
     async def prepare(self) -> None:
@@ -235,7 +240,7 @@ class Changes:
     async def watch(self, lease: Lease) -> AsyncIterator["ChangeReader"]:
         """The stream behind the lease's watermark, or from its start. Raises HistoryLostError."""
         options: Doc = {"resume_after": lease.token} if lease.token else {"start_at_operation_time": lease.start}
-        opening = watching(self.mongo.db, _PIPELINE, max_await_time_ms=AWAIT_MS, batch_size=1000, **options)
+        opening = watching(self._streams.db, _PIPELINE, max_await_time_ms=AWAIT_MS, batch_size=1000, **options)
         try:
             async with opening as stream:
                 yield ChangeReader(stream)

@@ -158,8 +158,10 @@ class Mongo:
     their own writes.
     """
 
-    def __init__(self, url: str, database: str, deadline_ms: int = 10_000, driver: str = "motor") -> None:
-        self.client = _client(driver, url, deadline_ms)
+    def __init__(
+        self, url: str, database: str, deadline_ms: int = 10_000, driver: str = "motor", answer_ms: int | None = None
+    ) -> None:
+        self.client = _client(driver, url, deadline_ms, answer_ms or deadline_ms)
         self._primary_seen = time.monotonic()
         self._open(database, ReadPreference.PRIMARY)
 
@@ -216,8 +218,8 @@ class Mongo:
         await _made(closing())
 
 
-def _client(driver: str, url: str, deadline_ms: int) -> AsyncIOMotorClient[Doc]:
-    """Typed as Motor's, whichever it is."""
+def _client(driver: str, url: str, deadline_ms: int, answer_ms: int) -> AsyncIOMotorClient[Doc]:
+    """Typed as Motor's, whichever it is. A server is found within one time and answers within the other."""
     client: Any = DRIVERS[driver](
         url,
         retryWrites=True,
@@ -225,7 +227,7 @@ def _client(driver: str, url: str, deadline_ms: int) -> AsyncIOMotorClient[Doc]:
         tz_aware=True,
         serverSelectionTimeoutMS=deadline_ms,
         connectTimeoutMS=2_000,
-        socketTimeoutMS=deadline_ms,
+        socketTimeoutMS=answer_ms,
         maxPoolSize=100,
     )
     return client  # type: ignore[no-any-return]

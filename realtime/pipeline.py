@@ -38,18 +38,14 @@ _LOOK_SECONDS = 0.005
 
 
 class Pipeline:
-    """From a committed write to Redis. `redis` is a client that waits (realtime.connect.for_workers)."""
+    """From a committed write to Redis. `redis` is a client that waits (realtime.connect.for_workers), and so is
+    `streams` (datastore.changes.Changes)."""
 
-    def __init__(
-        self,
-        mongo: Mongo,
-        redis: Client,
-        settings: Settings,
-    ) -> None:
+    def __init__(self, mongo: Mongo, streams: Mongo, redis: Client, settings: Settings) -> None:
         threshold, partitions = settings.top_user_threshold, settings.partitions
         waits = Waits(lease=settings.lease_seconds)
         rooms = open_rooms(mongo, redis, partitions, Bounds.of(settings), threshold)
-        self.changes = Changes(mongo)
+        self.changes = Changes(mongo, streams)
         self.top_users = rooms.top_users
         self._redis = redis
         self._partitions = partitions

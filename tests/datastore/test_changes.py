@@ -11,7 +11,7 @@ from datastore import ids
 from datastore.changes import Change, ChangeReader, Changes, Event, EventName, Lease, Token
 from datastore.follows import Follows
 from datastore.likes import Likes
-from datastore.mongo import Mongo
+from datastore.mongo import AutoReconnect, Mongo
 from datastore.purges import Purges
 from datastore.tweets import Tweets, new_doc
 from datastore.users import Users
@@ -326,3 +326,21 @@ async def test_a_lease_that_is_not_renewed_passes_on_and_the_old_holder_can_stor
     await changes.release("a")
     assert await changes.lease("a", 60) is None
     assert (await leased(changes, "b")).token == tokens[1]
+
+
+async def test_a_long_import_is_passed_over_by_who_waits_for_it(
+    mongo: Mongo, mongo_url: str, driver: str, changes: Changes
+) -> None:
+    imported = [new_doc(ids.new(NOW_MS + n, ANN), ANN, "old") | {"imported": True} for n in range(20_000)]
+    await mongo.tweets.insert_many(imported, ordered=False)
+    behind = await Tweets(mongo).add(BOB, "behind", NOW_MS)
+    lease = await leased(changes, "a")
+    hasty = Mongo(mongo_url, mongo.db.name, driver=driver, answer_ms=5)
+    try:
+        with pytest.raises(AutoReconnect):
+            async with Changes(mongo, hasty).watch(lease) as reader:
+                await read(reader)
+    finally:
+        await hasty.close()
+    async with Changes(mongo, mongo).watch(lease) as reader:
+        assert (await read(reader)).event.subject_id == behind.id
