@@ -48,6 +48,7 @@ class Breaker:
     def passing(self) -> Iterator[None]:
         """Around one call. Raises what `refuse` makes while the breaker is open."""
         if self.is_open:
+            telemetry.BREAKER_REFUSED.inc()
             raise self._refuse()
         probe = self._failed >= FAILURES
         self._probing = self._probing or probe

@@ -17,6 +17,7 @@ DEAD_LETTERS = Counter("perch_dead_letters", "Events set aside after too many de
 LANES_WAITING = Gauge("perch_lanes_waiting", "Events of authors with many readers that wait behind each other.")
 BACKLOG = Gauge("perch_backlog", "How far the pipeline is behind (realtime/backlog.py).", ["what"])
 BREAKER_OPEN = Gauge("perch_redis_breaker_open", "1 while requests do not ask Redis because it did not answer.")
+BREAKER_REFUSED = Counter("perch_redis_breaker_refused", "Calls of Redis that were not made because of that.")
 REQUESTS_IN_HAND = Gauge("perch_requests_in_hand", "Requests that this process is answering.")
 SHED = Counter("perch_shed", "What was refused because too many requests were in hand.", ["what"])
 LIVE_READERS = Gauge("perch_live_readers", "Open home timeline subscriptions of this process.")

@@ -210,7 +210,7 @@ class Faults:
         return [(Kind.RETWEETED, doc["_id"], 0)]
 
     async def _names(self) -> list[Fault]:
-        doc = await self._one("users", {}, "names")
+        doc = await self._one("users", {"prefixes": {"$exists": True}}, "names")
         change: Doc = self.chance.choice([{"$unset": {"prefixes": ""}}, {"$set": {"prefixes": ["odd"]}}])
         await self.world.mongo.users.update_one({"_id": doc["_id"]}, change)
         return [(Kind.NAMES, doc["_id"], 0)]

@@ -190,12 +190,8 @@ async def test_what_a_pass_that_died_has_not_repaired_the_next_one_does(populate
 
 async def test_two_at_once_repair_once(populated: World) -> None:
     planted = await hundred(Faults(populated, random.Random(17)))
-    reports = list(await asyncio.gather(populated.once(), populated.once()))
-    # What one repairs keeps the other from judging what stands beside it.
-    busy = sum(report.busy for report in reports)
-    reports.append(await populated.once())
-    assert len(found(reports[-1])) <= busy
-    assert found(reports[0]) | found(reports[1]) | found(reports[2]) == set(planted)
+    reports = await asyncio.gather(populated.once(), populated.once())
+    assert found(reports[0]) | found(reports[1]) == set(planted)
     assert found(await populated.once()) == set()
 
 
