@@ -303,11 +303,13 @@ async def measured(settings: Settings, folder: Path, flags: Flags, stack: AsyncE
     url, peer_url = f"ws://127.0.0.1:{cluster.port}/graphql", f"ws://127.0.0.1:{port}/graphql"
     names = [f"r{number}" for number in range(len(world.readers))]
 
+    publishers = asyncio.Semaphore(32)  # the pool has a hundred connections
+
     async def publish(letter: str, author: int, number: int) -> None:
         text, followers = f"{ids.now_ms()} {ord(letter)}{author} {number}", FOLLOWERS_OF[letter]
         node_ = {"id": "x", "text": text, "author": {"id": "y", "username": "a"}}
         event = json.dumps({"cursor": "c", "edge": {"cursor": "c", "source": "FOLLOWING", "node": node_}})
-        async with clients.live.pipeline(transaction=False) as pipe:
+        async with publishers, clients.live.pipeline(transaction=False) as pipe:
             for reader in range(followers * author, followers * (author + 1)):
                 pipe.publish(f"home:r{reader}", event)
             await pipe.execute()
