@@ -19,7 +19,7 @@ from graphql import (
     specified_rules,
     validate,
 )
-from graphql.validation import OverlappingFieldsCanBeMergedRule
+from graphql.validation import FieldsOnCorrectTypeRule, OverlappingFieldsCanBeMergedRule
 from graphql.validation.validate import ValidationAbortedError
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
@@ -130,14 +130,20 @@ RULES: tuple[type[ASTValidationRule], ...] = (
     MaybeNullValidationRule,
     OneOfInputValidationRule,
 )
+# What bounds the rest, and the mistake that comes in hundreds.
+_FIRST = (StaticLimits, FieldsOnCorrectTypeRule, FewComparisons)
 Judge = Callable[[GraphQLSchema, DocumentNode], list[GraphQLError]]
 
 
 def judge_by(rules: Collection[type[ASTValidationRule]]) -> Judge:
     """What is wrong with a document, and no word of what it may have meant; remembered for those asked lately."""
 
+    rest = [rule for rule in rules if rule not in _FIRST]
+
     @lru_cache(CACHED_DOCUMENTS)
     def judged(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError]:
-        return validate(schema, document, rules, MISTAKES, hide_suggestions=True)
+        # In two steps, since some rules walk through all of it before they look at the first field.
+        found = validate(schema, document, _FIRST, MISTAKES, hide_suggestions=True)
+        return found or validate(schema, document, rest, MISTAKES, hide_suggestions=True)
 
     return judged
