@@ -18,6 +18,14 @@ def _late(command: str) -> tuple[Choice, ...]:
     )
 
 
+# A client was served and has gone; behind it the author wrote, and became a top user.
+_LEFT = (
+    *SERVED,
+    ("crash", "live0-opening"),
+    ("post", "opening", "a", PROLIFIC, None),
+    ("rest",),
+    ("crowd", PROLIFIC, False),
+)
 CHANGING: dict[str, Theme] = {
     # Somebody becomes a top user and stops being one, again and again.
     "crossings": Theme(
@@ -94,13 +102,7 @@ CHANGING: dict[str, Theme] = {
         prolific=0.9,
         dense=(0.9,),
         promoted=1.0,
-        opening=(
-            *SERVED,
-            ("crash", "live0-opening"),
-            ("post", "opening", "a", PROLIFIC, None),
-            ("rest",),
-            ("crowd", PROLIFIC, False),
-        ),
+        opening=_LEFT,
     ),
     # All of that has happened, and it comes back.
     "backlogs": Theme(
@@ -112,11 +114,7 @@ CHANGING: dict[str, Theme] = {
         dense=(0.9,),
         promoted=1.0,
         opening=(
-            *SERVED,
-            ("crash", "live0-opening"),
-            ("post", "opening", "a", PROLIFIC, None),
-            ("rest",),
-            ("crowd", PROLIFIC, False),
+            *_LEFT,
             ("rest",),
             ("post", "other", "b", PROLIFIC, None),
             ("rest",),
