@@ -66,6 +66,10 @@ class Event:
     other_id: int = 0
 
 
+# Events whose subject is a new entry: they are counted on their way.
+ENTRY_MADE = frozenset({EventName.TWEET_POSTED, EventName.TWEET_RETWEETED})
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """An event and the token that resumes right behind it; None where none does."""

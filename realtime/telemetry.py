@@ -3,15 +3,28 @@
 import asyncio
 import sys
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
+from datastore import ids
 from datastore.records import Resync, TweetAdded, TweetRemoved
 
 EVENTS_HANDLED = Counter("perch_events_handled", "Events a worker handled.", ["event"])
 EVENT_LAG = Gauge("perch_event_lag_seconds", "From relay to acknowledgement, of the newest batch.")
+# Where the time between a write and its readers goes, by the clocks of whoever made the id and of this machine:
+# "relayed" is in Redis, "taken" by a worker, "pushed" into timelines, "shown" to those of this process who watch.
+ENTRY_AGE = Histogram(
+    "perch_entry_age_seconds",
+    "How old tweets and retweets were, by their ids, when they had come so far.",
+    ["stage"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60),
+)
+ENTRIES_RELAYED, ENTRIES_TAKEN, ENTRIES_PUSHED, ENTRIES_SHOWN = map(
+    ENTRY_AGE.labels, ("relayed", "taken", "pushed", "shown")
+)
 PAIRS_WRITTEN = Counter("perch_fanout_pairs", "(reader, entry) pairs sent to Redis.")
 DEAD_LETTERS = Counter("perch_dead_letters", "Events set aside after too many deliveries.")
 LANES_WAITING = Gauge("perch_lanes_waiting", "Events of authors with many readers that wait behind each other.")
@@ -31,6 +44,13 @@ RECONCILE_DRIFT = Counter("perch_reconcile_drift", "Derived things that had drif
 LOOP_LAG = Gauge("perch_loop_lag_seconds", "How late the event loop was, the worst of the last seconds.")
 # Often enough to meet what blocks the loop for long, seldom enough to cost nothing.
 LAG_LOOK_SECONDS, LAG_WINDOW_LOOKS = 0.1, 50
+
+
+def note_ages(stage: Histogram, entry_ids: Iterable[int]) -> None:
+    """Entries have come to a stage."""
+    now_ms = ids.now_ms()
+    for entry_id in entry_ids:
+        stage.observe(max(now_ms - ids.at_ms(entry_id), 0) / 1000)
 
 
 async def follow_loop_lag() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from redis.exceptions import ResponseError
 
-from datastore.changes import Event, EventName
+from datastore.changes import ENTRY_MADE, Event, EventName
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisError, passes_by_itself
 from realtime.handlers import HANDLERS, Rooms, TooManyError
@@ -184,9 +184,13 @@ class Worker:
         """The authors' events side by side, each author's in their order: as in partitions of their own. Nothing runs
         on behind a failure. Gives those that were handled; the others have gone into lanes."""
         by_bucket: dict[int, list[tuple[Delivery, Event]]] = {}
+        made: list[int] = []
         for one in deliveries:
             event = decode(one.fields)
             by_bucket.setdefault(event.bucket, []).append((one, event))
+            if event.name in ENTRY_MADE:
+                made.append(event.subject_id)
+        telemetry.note_ages(telemetry.ENTRIES_TAKEN, made)
         try:
             async with asyncio.TaskGroup() as tasks:
                 runs = [tasks.create_task(self._run_in_order(group, rooms)) for group in by_bucket.values()]
@@ -194,7 +198,8 @@ class Worker:
             raise failed.exceptions[0] from None
         # Copies first: what is told next must not be read from an old one.
         await rooms.cache.flush()
-        telemetry.PAIRS_WRITTEN.inc(await rooms.fanout.flush())
+        await rooms.fanout.flush()
+        telemetry.note_ages(telemetry.ENTRIES_PUSHED, made)
         await rooms.top_tweets.flush()
         await rooms.topics.flush()
         handled = {one.entry_id for run in runs for one in run.result()}
