@@ -63,8 +63,8 @@ class Rescan:
     async def _all(self) -> AsyncIterator[Event]:
         made = {"_id": {"$gte": ids.first_at(self._since_ms)}, "alive": True, "imported": {"$ne": True}}
         for collection, name in (("tweets", EventName.TWEET_POSTED), ("retweets", EventName.TWEET_RETWEETED)):
-            async for doc in self._mongo.db[collection].find(made, {"_id": 1}).sort("_id", 1):
-                yield Event(name, ids.bucket(doc["_id"]), doc["_id"])
+            async for doc in self._mongo.db[collection].find(made, {"author": 1}).sort("_id", 1):
+                yield Event(name, ids.bucket(doc["_id"]), doc["_id"], doc["author"])
         async for doc in self._edges("follows"):
             author_id, follower_id = doc["_id"]["a"], doc["_id"]["f"]
             yield Event(EventName.USER_FOLLOWED, _bucket(author_id), author_id, follower_id)

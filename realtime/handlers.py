@@ -64,13 +64,13 @@ class TooManyError(Exception):
 
 async def on_tweet_posted(rooms: Rooms, event: Event) -> None:
     """Push the tweet to its author's and their followers' timelines."""
-    tweet = await rooms.asked.tweet(event.subject_id)
+    tweet, roads = await asyncio.gather(rooms.asked.tweet(event.subject_id), _roads(rooms, event.other_id))
     if tweet is None:
         return
     rooms.topics.did(tweet.author_id, Deed.POSTED, tweet.id)
     if tweet.in_reply_to_id is not None:
         rooms.topics.happened_to(tweet.in_reply_to_id)
-    await _push(rooms, tweet.author_id, tweet.id, tweet.id)
+    await _push(rooms, tweet.author_id, tweet.id, tweet.id, roads)
 
 
 async def on_tweet_deleted(rooms: Rooms, event: Event) -> None:
@@ -92,11 +92,11 @@ async def on_tweet_deleted(rooms: Rooms, event: Event) -> None:
 async def on_tweet_retweeted(rooms: Rooms, event: Event) -> None:
     """Push the retweet to the retweeter's and their followers' timelines; reading hides it from those who follow the
     author anyway."""
-    retweet = await rooms.retweets.get(event.subject_id)
+    retweet, roads = await asyncio.gather(rooms.retweets.get(event.subject_id), _roads(rooms, event.other_id))
     if retweet and await rooms.asked.tweet(retweet.tweet_id):
         rooms.topics.did(retweet.author_id, Deed.RETWEETED, retweet.tweet_id)
         rooms.topics.happened_to(retweet.tweet_id)
-        await _push(rooms, retweet.author_id, retweet.id, retweet.tweet_id)
+        await _push(rooms, retweet.author_id, retweet.id, retweet.tweet_id, roads)
 
 
 async def on_retweet_undone(rooms: Rooms, event: Event) -> None:
@@ -211,10 +211,15 @@ async def on_heartbeat(rooms: Rooms, event: Event) -> None:
     """Nothing: that it came through is the news, and the worker writes it down."""
 
 
-async def _push(rooms: Rooms, author_id: int, entry_id: int, tweet_id: int) -> None:
-    """Send an entry on the road that its id and the author's log say. What a top user's followers are about to read is
-    put into the cache first."""
-    roads = await rooms.asked.roads(author_id)
+async def _roads(rooms: Rooms, author_id: int) -> Roads | None:
+    """Those of an author whom the event names, read beside what it is about; None where it names none."""
+    return await rooms.asked.roads(author_id) if author_id else None
+
+
+async def _push(rooms: Rooms, author_id: int, entry_id: int, tweet_id: int, roads: Roads | None) -> None:
+    """Send an entry on the road that its id and the author's log say, by `roads` if they have just been read. What a
+    top user's followers are about to read is put into the cache first."""
+    roads = roads or await rooms.asked.roads(author_id)
     if roads is None:
         return
     await rooms.fanout.push([author_id], entry_id)

@@ -7,8 +7,8 @@ batch for a lane of their own, so that nobody else waits for them.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import structlog
 from redis.exceptions import ResponseError
@@ -22,6 +22,7 @@ from realtime.relay import Waits, decode, ensure_group
 from realtime.scripts import Scripts, fresh_token
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 EVENTS_PER_BATCH = 100
 # An event that failed so often is set aside, so that those behind it move on.
@@ -191,18 +192,12 @@ class Worker:
             if event.name in ENTRY_MADE:
                 made.append(event.subject_id)
         telemetry.note_ages(telemetry.ENTRIES_TAKEN, made)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                runs = [tasks.create_task(self._run_in_order(group, rooms)) for group in by_bucket.values()]
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
+        runs = await _side_by_side(self._run_in_order(group, rooms) for group in by_bucket.values())
         # Copies first: what is told next must not be read from an old one.
         await rooms.cache.flush()
-        await rooms.fanout.flush()
+        await _side_by_side([rooms.fanout.flush(), rooms.top_tweets.flush(), rooms.topics.flush()])
         telemetry.note_ages(telemetry.ENTRIES_PUSHED, made)
-        await rooms.top_tweets.flush()
-        await rooms.topics.flush()
-        handled = {one.entry_id for run in runs for one in run.result()}
+        handled = {one.entry_id for run in runs for one in run}
         return [one for one in deliveries if one.entry_id in handled]
 
     async def _run_in_order(self, events: Sequence[tuple[Delivery, Event]], rooms: Rooms) -> list[Delivery]:
@@ -247,6 +242,16 @@ class Worker:
         await self._redis.xack(keys.events(letter.partition), keys.GROUP, letter.entry_id)
         telemetry.DEAD_LETTERS.inc()
         log.error("worker.dead_letter", event_fields=letter.fields, reason=reason)
+
+
+async def _side_by_side(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What they give, in order. Raises the first failure, and behind it nothing runs on."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(call) for call in calls]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in running]
 
 
 def _is_beat(one: Delivery) -> bool:

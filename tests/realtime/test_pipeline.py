@@ -76,8 +76,8 @@ async def test_every_write_comes_out_once_and_in_order(house: House, seen: list[
         await settled(house)
     bucket = ids.bucket(first.id)
     assert seen == [
-        Event(EventName.TWEET_POSTED, bucket, first.id),
-        Event(EventName.TWEET_POSTED, bucket, second.id),
+        Event(EventName.TWEET_POSTED, bucket, first.id, author),
+        Event(EventName.TWEET_POSTED, bucket, second.id, author),
         Event(EventName.TWEET_DELETED, bucket, first.id),
         Event(EventName.USER_FOLLOWED, bucket, author, follower),
         Event(EventName.USER_UNFOLLOWED, bucket, author, follower),
