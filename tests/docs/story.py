@@ -1,10 +1,11 @@
-"""A page of the documents as a story: its GraphQL blocks in order, each with its variables and with what must come back.
-Runs nothing and knows no server.
+"""A page of the documents as a story: its GraphQL blocks in order, with variables and with what must come back. Runs
+nothing and knows no server.
 
-In a fence, `graphql` begins an operation; `json variables`, `json answer` and `json event` belong to the one before. Who
-asks stands behind `graphql`: `as NAME` is somebody of the demo world, `with TOKEN` whoever has the token that an earlier
-answer called `<TOKEN>`. In an answer "..." stands for anything but null, at the end of a list for any rest of it, and
-"<name>" for what is called so from then on.
+In a fence, `graphql` begins an operation, and `json request` one that is sent as it stands; `json variables` and
+`json answer` belong to the one before, `json event` to the newest subscription. `graphql file=...` is for whoever
+writes files. Who asks stands behind `graphql`: `as NAME` is somebody of the demo world, `with TOKEN` whoever has the
+token that an earlier answer called `<TOKEN>`. In an answer "..." stands for anything but null, at the end of a list for
+any rest of it, and "<name>" for what is called so from then on.
 """
 
 import json
@@ -27,6 +28,7 @@ class Step:
     asker: str = ""
     variables: Any = field(default_factory=dict)
     answer: Any = None
+    request: Any = None
 
     @property
     def is_write(self) -> bool:
@@ -48,14 +50,15 @@ def steps(page: str) -> Iterator[Step | Event]:
     """The operations of a page in order, and between them the events that must have come by then."""
     step: Step | None = None
     for language, info, body in FENCE.findall(page):
-        if language == "graphql":
-            if step:
-                yield step
-            step = Step(body, info)
-        elif language == "json" and info == "event":
-            if step:
-                yield step
+        begins = language == "graphql" and not info.startswith("file=")
+        if step and (begins or info in ("event", "request")):
+            yield step
             step = None
+        if begins:
+            step = Step(body, info)
+        elif language == "json" and info == "request":
+            step = Step("", request=json.loads(body))
+        elif language == "json" and info == "event":
             yield Event(json.loads(body))
         elif language == "json" and info:
             assert step, f"`json {info}` has no operation before it"
@@ -107,4 +110,6 @@ def answers(expected: Any, body: Any, named: Names) -> str:
 
 def refusals(data: Any) -> list[Any]:
     """What the mutations of an answer refuse."""
-    return [one for payload in (data or {}).values() if isinstance(payload, dict) for one in payload.get("errors") or ()]
+    return [
+        one for payload in (data or {}).values() if isinstance(payload, dict) for one in payload.get("errors") or ()
+    ]

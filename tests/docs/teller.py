@@ -36,9 +36,8 @@ class DemoWorld:
 class Teller:
     """One page on its way: what its names stand for, and its open subscriptions."""
 
-    def __init__(self, world: DemoWorld, stack: AsyncExitStack) -> None:
-        self._world, self._stack = world, stack
-        self.named: Names = {}
+    def __init__(self, world: DemoWorld, stack: AsyncExitStack, named: Names) -> None:
+        self._world, self._stack, self.named = world, stack, named
         self._live: Socket | None = None
 
     async def tell(self, step: Step | Event) -> None:
@@ -51,7 +50,7 @@ class Teller:
             await self._ask(step)
 
     async def _ask(self, step: Step) -> None:
-        body = {"query": step.query, "variables": filled(step.variables, self.named)}
+        body = filled(step.request or {"query": step.query, "variables": step.variables}, self.named)
         token = await self._token(step)
         headers = {"authorization": f"Bearer {token}"} if token else {}
         answer = (await self._world.perch.http.post("/graphql", json=body, headers=headers)).json()
@@ -93,11 +92,11 @@ class Teller:
         return str(self.named[name]) if name else None
 
 
-async def tell(world: DemoWorld, page: str) -> int:
+async def tell(world: DemoWorld, page: str, named: Names | None = None) -> int:
     """Runs a page from its first operation to its last, and gives how many there were."""
     count = 0
     async with AsyncExitStack() as stack:
-        teller = Teller(world, stack)
+        teller = Teller(world, stack, named or {})
         for step in steps(page):
             await teller.tell(step)
             count += 1
