@@ -7,12 +7,17 @@ from itertools import count
 from typing import Any
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
-from datastore.records import Resync, TweetAdded, TweetRemoved
+from datastore.records import Resync, ResyncReason, TweetAdded, TweetRemoved
 
 EVENTS_HANDLED = Counter("perch_events_handled", "Events a worker handled.", ["event"])
 EVENT_LAG = Gauge("perch_event_lag_seconds", "From relay to acknowledgement, of the newest batch.")
+# A second is what a reader may wait; behind it stand a leader's lease and longer outages.
+FANOUT_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+FANOUT_LAG = Histogram(
+    "perch_fanout_lag_seconds", "From a tweet's or retweet's id to its last timeline.", buckets=FANOUT_SECONDS
+)
 PAIRS_WRITTEN = Counter("perch_fanout_pairs", "(reader, entry) pairs sent to Redis.")
 DEAD_LETTERS = Counter("perch_dead_letters", "Events set aside after too many deliveries.")
 LANES_WAITING = Gauge("perch_lanes_waiting", "Events of authors with many readers that wait behind each other.")
@@ -25,6 +30,12 @@ LIVE_READERS = Gauge("perch_live_readers", "Open home timeline subscriptions of 
 LIVE_EVENTS = Counter("perch_live_events", "Numbered events handed to subscriptions.", ["kind"])
 # Looked up once: it is counted for each event and socket.
 LIVE_EVENTS_BY_KIND = {kind: LIVE_EVENTS.labels(kind.__name__) for kind in (TweetAdded, TweetRemoved, Resync)}
+RESYNCS = Counter("perch_resyncs", "Readers told to fetch their page again, by reason.", ["reason"])
+RESYNCS_BY_REASON = {reason: RESYNCS.labels(reason.value) for reason in ResyncReason}
+LIVE_ROUNDS = Counter("perch_live_rounds", "Rounds in which live events were read, filtered and handed out together.")
+PAGE_ROUNDS = Histogram("perch_page_rounds", "Rounds that a home page took.", buckets=(1, 2, 3, 4, 6, 10))
+LOADER_BATCHES = Counter("perch_loader_batches", "Batches of nested fields' records: rounds of a resolver.", ["loader"])
+LOADER_KEYS = Counter("perch_loader_keys", "Records asked for in those batches.", ["loader"])
 LIVE_READ_ON = Counter("perch_live_read_on", "Times a reader's stream was read because pub/sub did not suffice.")
 COPY_READS = Counter("perch_copy_reads", "Tweets and people looked up among copies.", ["layer", "kind", "outcome"])
 RECONCILE_COMPARED = Counter("perch_reconcile_compared", "Derived things compared with their truth.", ["kind"])
