@@ -67,7 +67,7 @@ class Event:
     other_id: int = 0
 
 
-# Events whose subject is a new entry: they are counted on their way.
+# Those whose subject is a new entry of timelines: its id says when it was made.
 ENTRY_MADE = frozenset({EventName.TWEET_POSTED, EventName.TWEET_RETWEETED})
 
 

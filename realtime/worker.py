@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import structlog
 from redis.exceptions import ResponseError
 
+from datastore import ids
 from datastore.changes import ENTRY_MADE, Event, EventName
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisError, passes_by_itself
@@ -196,7 +197,6 @@ class Worker:
         # Copies first: what is told next must not be read from an old one.
         await rooms.cache.flush()
         await _side_by_side([rooms.fanout.flush(), rooms.top_tweets.flush(), rooms.topics.flush()])
-        telemetry.note_ages(telemetry.ENTRIES_PUSHED, made)
         handled = {one.entry_id for run in runs for one in run}
         return [one for one in deliveries if one.entry_id in handled]
 
@@ -219,6 +219,8 @@ class Worker:
                 if _is_beat(one):
                     pipe.hset(keys.HEARTBEATS, str(one.partition), one.fields["s"])
                 telemetry.EVENTS_HANDLED.labels(one.fields.get("e", "junk")).inc()
+                if one.fields.get("e") in ENTRY_MADE:
+                    telemetry.FANOUT_LAG.observe(max(now_ms - ids.at_ms(int(one.fields["s"])), 0) / 1000)
             await pipe.execute()
         telemetry.EVENT_LAG.set(max(now_ms - int(deliveries[0].fields.get("at", now_ms)), 0) / 1000)
 
