@@ -90,6 +90,8 @@ def _patient_for(url: str, seconds: float) -> Guarded:
         retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
         max_connections=200,
         client_name="perch-requests",
+        # Else each new connection looks its library's version up in files, and tells Redis in two more round trips.
+        driver_info=None,
         protocol=2,
     )
     return client
@@ -113,5 +115,6 @@ def for_workers(url: str) -> Client:
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), 3, (RedisConnectionError, RedisTimeoutError)),
         max_connections=50,
         client_name="perch-workers",
+        driver_info=None,
         protocol=2,
     )
