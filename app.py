@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import json
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from starlette.applications import Starlette
 from datastore import backup as backups
 from datastore import demo_world, ids, importer, ownership, processes
 from datastore.changes import Changes
+from datastore.doctor import MongoDoctor, of_settings
+from datastore.findings import Finding, Verdict
 from datastore.mongo import Mongo
 from datastore.ownership import Run
 from datastore.processes import Child, DevServerError, Program
@@ -30,6 +33,7 @@ from realtime import devserver as redis_devserver
 from realtime import telemetry
 from realtime.connect import Client, for_requests, for_workers
 from realtime.dead_letters import DeadLetters
+from realtime.doctor import PipelineDoctor, RedisDoctor
 from realtime.pipeline import Pipeline, open_rooms
 from realtime.timelines import Bounds
 from resolvers import accounts
@@ -57,6 +61,7 @@ COMMANDS = {
     "dev": "run everything here, servers included: what `make run` runs",
     "import": "load users, follows and tweets from files",
     "reconcile": "compare counters, timelines and lists with their truth, and repair them",
+    "doctor": "look at the stores, the settings and the pipeline, and tell what to do; changes nothing",
     "backup": "write the whole database to one file, as it is at one moment",
     "restore": "fill an empty database from such a file, and empty Redis",
     "dead-letters": "list, retry or drop the events that workers set aside",
@@ -313,6 +318,27 @@ async def reconcile(settings: Settings, check: bool) -> None:
         raise DevServerError(f"{report.left:,} differences are left")
 
 
+async def doctor(settings: Settings, as_json: bool) -> None:
+    """Prints a line for each thing that was looked at, and one on what to do. Raises if anything is wrong."""
+    async with clients(settings) as opened:
+        found = [*of_settings(settings), *await MongoDoctor(opened.mongo, settings.request_seconds).findings()]
+        found += await RedisDoctor(opened.redis, settings).findings()
+        if not any(one.name.endswith(".answers") and one.verdict is Verdict.WRONG for one in found):
+            found += await PipelineDoctor(Changes(opened.mongo), opened.redis, settings).findings()
+    print(json.dumps([asdict(one) for one in found]) if as_json else told(found))
+    if wrong := sum(one.verdict is Verdict.WRONG for one in found):
+        raise DevServerError(f"{wrong} of {len(found)} are wrong")
+
+
+def told(found: Sequence[Finding]) -> str:
+    """As lines, each with what to do behind it."""
+    lines = []
+    for one in found:
+        lines.append(f"{one.verdict:<8} {one.name:<24} {one.told}")
+        lines += [f"{'':<34}{one.todo}"] if one.todo else []
+    return "\n".join(lines)
+
+
 async def backup(settings: Settings, path: Path) -> None:
     """Writes MongoDB's database to a file while everything runs on."""
     async with clients(settings) as opened:
@@ -479,6 +505,7 @@ def parser() -> argparse.ArgumentParser:
     commands.choices["reconcile"].add_argument(
         "--check", action="store_true", help="repair nothing; exit code 1 if anything has drifted"
     )
+    commands.choices["doctor"].add_argument("--json", action="store_true", help="as one list of objects")
     for name in ("backup", "restore"):
         commands.choices[name].add_argument("path", type=Path, metavar="FILE", help="for instance perch.bson.gz")
     commands.choices["dead-letters"].add_argument("action", choices=("list", "retry", "drop"))
@@ -500,6 +527,7 @@ def command_of(args: argparse.Namespace, settings: Settings) -> Coroutine[Any, A
         "work": work,
         "import": lambda found: import_(found, args),
         "reconcile": lambda found: reconcile(found, args.check),
+        "doctor": lambda found: doctor(found, args.json),
         "backup": lambda found: backup(found, args.path),
         "restore": lambda found: restore(found, args.path),
         "dead-letters": lambda found: dead_letters(found, args.action, args.ids),
