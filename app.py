@@ -12,15 +12,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import uvicorn
 import uvloop
 from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.http11 import Request
 
 from datastore import backup as backups
 from datastore import demo_world, ids, importer, ownership, processes
@@ -38,11 +34,10 @@ from realtime.pipeline import Pipeline, open_rooms
 from realtime.timelines import Bounds
 from resolvers import accounts
 from resolvers.context import Context, Options, Services, open_services
-from schema import health, transport
+from schema import health, server, transport
 from schema.build import build as build_schema
 from schema.documents import BadDocumentError, Documents
 from schema.documents import add as add_documents
-from schema.slim import Gate, Inbox
 from schema.sockets import Patience, Sockets
 
 DEMO_TWEET_SECONDS = 20.0
@@ -208,7 +203,8 @@ async def serve(settings: Settings, listen_fd: int | None = None) -> None:
         return
     async with api(settings) as asgi, running(telemetry.follow_loop_lag()):
         spare_the_collector()
-        await Server(settings, asgi).serve(None if listen_fd is None else [socket.socket(fileno=listen_fd)])
+        listening = server_of(settings, asgi)
+        await listening.serve(None if listen_fd is None else [socket.socket(fileno=listen_fd)])
 
 
 async def serve_together(settings: Settings) -> None:
@@ -240,79 +236,9 @@ def spare_the_collector() -> None:
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
 
-class Server(uvicorn.Server):
-    """uvicorn's server, which sends the sockets away in slices before it stops; it would close all of them at once."""
-
-    def __init__(self, settings: Settings, asgi: Starlette) -> None:
-        super().__init__(uvicorn_config(settings, asgi))
-        self._sockets: Sockets = asgi.state.sockets
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """/readyz says no, nobody new is let in, the sockets go, requests in flight finish."""
-        for server in self.servers:
-            server.close()
-        await self._sockets.drain()
-        await super().shutdown(sockets)
-
-
-class Http(HttpToolsProtocol):
-    """uvicorn's HTTP, whose answers the transport can also drop when their client has stopped reading."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {"perch.abort": {"abort": self.transport.abort}}
-
-
-class Socket(WebSocketsSansIOProtocol):
-    """uvicorn's websocket, which can also be dropped, and be sent whole frames without a coroutine for each. Open, it
-    keeps little: no deques and not the request."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        inbox, writable = Inbox(), Gate()
-        writable.set()
-        self.queue, self.writable = cast(Any, inbox), cast(Any, writable)
-
-    def start_keepalive(self) -> None:
-        super().start_keepalive()
-        # It has been answered.
-        del self.request, self.response
-
-    def handle_connect(self, event: Request) -> None:
-        super().handle_connect(event)
-        if self.handshake_initiated and not self.close_sent:
-            extensions: dict[str, Any] = self.scope["extensions"]
-            extensions["perch.socket"] = self
-
-    def push(self, frame: bytes) -> None:
-        """Send a frame behind all that was sent, if the connection is open. For those who saw that it is `writable`."""
-        if not self.close_sent and not self.disconnected:
-            self.transport.write(frame)
-
-
-def uvicorn_config(settings: Settings, app: Starlette) -> uvicorn.Config:
-    """Small frames, no compression (64 to 14 KiB a socket); after SIGTERM ten seconds for what is in flight.
-
-    An idle connection is kept longer than proxies and clients keep theirs, so that they close it and not the server,
-    whose close would cross a request on its way.
-    """
-    return uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        http=Http,
-        ws=Socket,
-        ws_max_size=64 * 1024,
-        ws_per_message_deflate=False,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # schema/edge.py reads them, as far as TRUSTED_PROXIES says
-        log_level=settings.log_level.lower(),
-        timeout_keep_alive=75,
-        # Else a connection that a request let read on keeps that request's deadline for those that follow.
-        reset_contextvars=True,
-        timeout_graceful_shutdown=10,
-    )
+def server_of(settings: Settings, asgi: Starlette) -> server.Server:
+    """The server for an application that `api` gave."""
+    return server.Server(asgi, asgi.state.sockets, settings.host, settings.port, settings.log_level)
 
 
 async def work(settings: Settings) -> None:
@@ -322,10 +248,7 @@ async def work(settings: Settings) -> None:
         if not settings.work_port:
             await asyncio.Event().wait()
         probes = health.routes(pipeline.probes(), {}, settings.metrics, lambda: False, pipeline.backlog)
-        config = uvicorn_config(settings.model_copy(update={"port": settings.work_port}), Starlette(routes=probes))
-        config.lifespan = "off"
-        # NOTE: not serve(), which would take the signals that cancel this.
-        await uvicorn.Server(config)._serve()
+        await server.probes(Starlette(routes=probes), settings.host, settings.work_port, settings.log_level)
 
 
 async def import_(settings: Settings, args: argparse.Namespace) -> None:
@@ -480,14 +403,14 @@ async def dev(settings: Settings, under_make: bool = False) -> None:
                 await seed(settings)
             say("starting the worker and the server")
             await stack.enter_async_context(child(settings, "work"))
-            server = await stack.enter_async_context(child(settings, "serve"))
+            front = await stack.enter_async_context(child(settings, "serve"))
             if settings.cluster:
                 second = settings.model_copy(update={"port": settings.port + 1})
                 for command in ("work", "serve"):
                     await stack.enter_async_context(child(second, command, "-2"))
                 say(f"a second server listens at port {second.port}")
-            if not await server.ready(lambda: processes.is_ok(settings.host, settings.port, "/readyz")):
-                raise DevServerError(f"the server does not start: {processes.last_words(server.program.log)}")
+            if not await front.ready(lambda: processes.is_ok(settings.host, settings.port, "/readyz")):
+                raise DevServerError(f"the server does not start: {processes.last_words(front.program.log)}")
             print(welcome(settings), flush=True)
             stack.callback(say, "stopping")
             await (demo_author(settings) if settings.seed else asyncio.Event().wait())

@@ -23,7 +23,7 @@ class TextFrames(ASGIWebSocketAdapter):
 
     @property
     def _protocol(self) -> Any:
-        """The server's end of the connection, past ASGI (app.Socket)."""
+        """The server's end of the connection, past ASGI (server.Socket)."""
         return self.ws.scope["extensions"]["perch.socket"]
 
     @property

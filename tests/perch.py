@@ -232,7 +232,7 @@ class Perch:
 async def serving(settings: Settings) -> AsyncIterator[Perch]:
     """The API of these settings on a free port, in this process."""
     async with app.api(settings) as asgi, app.clients(settings) as clients:
-        server = app.Server(settings.model_copy(update={"port": free_port()}), asgi)
+        server = app.server_of(settings.model_copy(update={"port": free_port()}), asgi)
         # NOTE: not serve(), which would take the signals of the test process.
         task = asyncio.create_task(server._serve())
         while not server.started:

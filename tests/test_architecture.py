@@ -20,7 +20,7 @@ HOMES = {
     "bson": ("datastore/mongo.py", "datastore/devserver.py"),
     "redis": ("realtime/",),
     "starlette": ("schema/", "app.py"),
-    "uvicorn": ("app.py",),
+    "uvicorn": ("schema/server.py",),
     "strawberry": ("schema/", "resolvers/"),
     "pydantic_settings": ("datastore/settings.py",),
 }

@@ -35,6 +35,7 @@ from resolvers import guards, timelines
 from resolvers.context import Context, Services
 from resolvers.credentials import Credentials, bearer
 from schema import cursors, globalid
+from schema import server as wire
 
 Json = dict[str, Any]
 BODY = {"author": 1, "text": 1, "likes": 1, "retweets": 1, "replies": 1}
@@ -240,7 +241,7 @@ async def server(given: Json) -> AsyncIterator[uvicorn.Server]:
 
         floor = endpoint("/graphql", Floor(clients), by_token)
         asgi = Starlette(routes=[floor, endpoint("/rooms", Rooms(services), by_session)])
-        yield uvicorn.Server(app.uvicorn_config(settings, asgi))
+        yield uvicorn.Server(wire.config_of(asgi, settings.host, settings.port, settings.log_level))
 
 
 async def main(given: Json) -> None:

@@ -1,0 +1,96 @@
+"""The wire: uvicorn's server, its HTTP and its websocket, as Perch needs them. It opens no client, reads no setting."""
+
+import socket
+from typing import Any, cast
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from schema.slim import Gate, Inbox
+from schema.sockets import Sockets
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which sends the sockets away in slices before it stops; it would close all of them at once."""
+
+    def __init__(self, asgi: ASGIApp, sockets: Sockets, host: str, port: int, log_level: str) -> None:
+        super().__init__(config_of(asgi, host, port, log_level))
+        self._sockets = sockets
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """/readyz says no, nobody new is let in, the sockets go, requests in flight finish."""
+        for server in self.servers:
+            server.close()
+        await self._sockets.drain()
+        await super().shutdown(sockets)
+
+
+class Http(HttpToolsProtocol):
+    """uvicorn's HTTP, whose answers the transport can also drop when their client has stopped reading."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {"perch.abort": {"abort": self.transport.abort}}
+
+
+class Socket(WebSocketsSansIOProtocol):
+    """uvicorn's websocket, which can also be dropped, and be sent whole frames without a coroutine for each. Open, it
+    keeps little: no deques and not the request."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        inbox, writable = Inbox(), Gate()
+        writable.set()
+        self.queue, self.writable = cast(Any, inbox), cast(Any, writable)
+
+    def start_keepalive(self) -> None:
+        super().start_keepalive()
+        # It has been answered.
+        del self.request, self.response
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.handshake_initiated and not self.close_sent:
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions["perch.socket"] = self
+
+    def push(self, frame: bytes) -> None:
+        """Send a frame behind all that was sent, if the connection is open. For those who saw that it is `writable`."""
+        if not self.close_sent and not self.disconnected:
+            self.transport.write(frame)
+
+
+def config_of(asgi: ASGIApp, host: str, port: int, log_level: str) -> uvicorn.Config:
+    """Small frames, no compression (64 to 14 KiB a socket); after SIGTERM ten seconds for what is in flight.
+
+    An idle connection is kept longer than proxies and clients keep theirs, so that they close it and not the server,
+    whose close would cross a request on its way.
+    """
+    return uvicorn.Config(
+        asgi,
+        host=host,
+        port=port,
+        http=Http,
+        ws=Socket,
+        ws_max_size=64 * 1024,
+        ws_per_message_deflate=False,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # edge.py reads them, as far as TRUSTED_PROXIES says
+        log_level=log_level.lower(),
+        timeout_keep_alive=75,
+        # Else a connection that a request let read on keeps that request's deadline for those that follow.
+        reset_contextvars=True,
+        timeout_graceful_shutdown=10,
+    )
+
+
+async def probes(asgi: ASGIApp, host: str, port: int, log_level: str) -> None:
+    """Answers with an application that has no sockets, until cancelled."""
+    config = config_of(asgi, host, port, log_level)
+    config.lifespan = "off"
+    # NOTE: not serve(), which would take the signals that cancel this.
+    await uvicorn.Server(config)._serve()
