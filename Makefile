@@ -13,6 +13,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 GRAPHIQL := web/graphiql
 NODE_CLIENTS := tests/node
+DOCS_CLIENTS := tests/clients/node
 AUDIT := .venv/audit
 PEERS := tests/bench/peers
 # Two test processes a core: each waits for its servers half of the time.
@@ -29,6 +30,7 @@ run: env-run ## everything on this machine, until Ctrl-C
 test: env-dev ## all tests, on real servers (but those of the model, make test-model, and of faults, make faults)
 	@$(MAKE) graphiql || echo "perch: GraphiQL could not be built (see above); its tests will say so"
 	@$(MAKE) $(NODE_CLIENTS)/node_modules/.installed || echo "perch: no clients for Node (see above); their tests will say so"
+	@$(MAKE) $(DOCS_CLIENTS)/node_modules/.installed || echo "perch: no clients of the documents (see above); their tests will say so"
 	@$(MAKE) $(PEERS)/node_modules/.installed || echo "perch: no Node servers to compare with (see above); their tests will say so"
 	@$(with_node); exec $(PY) -m pytest $(PYTEST_FLAGS) --ignore=tests/model --ignore=tests/faults
 
@@ -144,7 +146,7 @@ lock: ## the locks again from pyproject.toml (LOCK_FLAGS=--upgrade for newer ver
 uv_flags = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
 
 clean: ## remove all that was installed or built; DATA_DIR stays
-	rm -rf $(VENV) $(GRAPHIQL)/node_modules $(GRAPHIQL)/dist $(NODE_CLIENTS)/node_modules $(PEERS)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(GRAPHIQL)/node_modules $(GRAPHIQL)/dist $(NODE_CLIENTS)/node_modules $(DOCS_CLIENTS)/node_modules $(PEERS)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------- Node: for GraphiQL and for benches, never to serve
