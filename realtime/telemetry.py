@@ -3,15 +3,21 @@
 import asyncio
 import sys
 from collections import deque
+from itertools import count
 from typing import Any
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
-from datastore.records import Resync, TweetAdded, TweetRemoved
+from datastore.records import Resync, ResyncReason, TweetAdded, TweetRemoved
 
 EVENTS_HANDLED = Counter("perch_events_handled", "Events a worker handled.", ["event"])
 EVENT_LAG = Gauge("perch_event_lag_seconds", "From relay to acknowledgement, of the newest batch.")
+# A second is what a reader may wait; behind it stand a leader's lease and longer outages.
+FANOUT_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+FANOUT_LAG = Histogram(
+    "perch_fanout_lag_seconds", "From a tweet's or retweet's id to its last timeline.", buckets=FANOUT_SECONDS
+)
 PAIRS_WRITTEN = Counter("perch_fanout_pairs", "(reader, entry) pairs sent to Redis.")
 DEAD_LETTERS = Counter("perch_dead_letters", "Events set aside after too many deliveries.")
 LANES_WAITING = Gauge("perch_lanes_waiting", "Events of authors with many readers that wait behind each other.")
@@ -24,19 +30,31 @@ LIVE_READERS = Gauge("perch_live_readers", "Open home timeline subscriptions of 
 LIVE_EVENTS = Counter("perch_live_events", "Numbered events handed to subscriptions.", ["kind"])
 # Looked up once: it is counted for each event and socket.
 LIVE_EVENTS_BY_KIND = {kind: LIVE_EVENTS.labels(kind.__name__) for kind in (TweetAdded, TweetRemoved, Resync)}
+RESYNCS = Counter("perch_resyncs", "Readers told to fetch their page again, by reason.", ["reason"])
+RESYNCS_BY_REASON = {reason: RESYNCS.labels(reason.value) for reason in ResyncReason}
+LIVE_ROUNDS = Counter("perch_live_rounds", "Rounds in which live events were read, filtered and handed out together.")
+PAGE_ROUNDS = Histogram("perch_page_rounds", "Rounds that a home page took.", buckets=(1, 2, 3, 4, 6, 10))
+LOADER_BATCHES = Counter("perch_loader_batches", "Batches of nested fields' records: rounds of a resolver.", ["loader"])
+LOADER_KEYS = Counter("perch_loader_keys", "Records asked for in those batches.", ["loader"])
 LIVE_READ_ON = Counter("perch_live_read_on", "Times a reader's stream was read because pub/sub did not suffice.")
 COPY_READS = Counter("perch_copy_reads", "Tweets and people looked up among copies.", ["layer", "kind", "outcome"])
 RECONCILE_COMPARED = Counter("perch_reconcile_compared", "Derived things compared with their truth.", ["kind"])
 RECONCILE_DRIFT = Counter("perch_reconcile_drift", "Derived things that had drifted.", ["kind"])
 LOOP_LAG = Gauge("perch_loop_lag_seconds", "How late the event loop was, the worst of the last seconds.")
+TASKS = Gauge("perch_tasks", "Tasks of this process's event loop, as of the last second.")
 # Often enough to meet what blocks the loop for long, seldom enough to cost nothing.
 LAG_LOOK_SECONDS, LAG_WINDOW_LOOKS = 0.1, 50
+# Going through ten thousand tasks takes a millisecond or two.
+TASKS_LOOKS = 10
 
 
 async def follow_loop_lag() -> None:
-    """Export how late this loop runs what is due, for ever: whatever does not give way makes all others wait."""
+    """Export how late this loop runs what is due, for ever: whatever does not give way makes all others wait. And how
+    many tasks it has: what nobody ends shows there."""
     loop, late = asyncio.get_running_loop(), deque[float](maxlen=LAG_WINDOW_LOOKS)
-    while True:
+    for look in count():
+        if look % TASKS_LOOKS == 0:
+            TASKS.set(len(asyncio.all_tasks()))
         due = loop.time() + LAG_LOOK_SECONDS
         await asyncio.sleep(LAG_LOOK_SECONDS)
         late.append(max(loop.time() - due, 0))

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from redis.exceptions import ResponseError
 
+from datastore import ids
 from datastore.changes import Event, EventName
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisError, passes_by_itself
@@ -27,6 +28,8 @@ EVENTS_PER_BATCH = 100
 # An event that failed so often is set aside, so that those behind it move on.
 DELIVERIES = 5
 DEAD_LETTERS_KEPT = 10_000
+# Those whose subject is an entry of timelines: its id says when it was written.
+_ENTRIES = (EventName.TWEET_POSTED, EventName.TWEET_RETWEETED)
 
 
 class Worker:
@@ -219,6 +222,8 @@ class Worker:
                 if _is_beat(one):
                     pipe.hset(keys.HEARTBEATS, str(one.partition), one.fields["s"])
                 telemetry.EVENTS_HANDLED.labels(one.fields.get("e", "junk")).inc()
+                if one.fields.get("e") in _ENTRIES:
+                    telemetry.FANOUT_LAG.observe(max(now_ms - ids.at_ms(int(one.fields["s"])), 0) / 1000)
             await pipe.execute()
         telemetry.EVENT_LAG.set(max(now_ms - int(deliveries[0].fields.get("at", now_ms)), 0) / 1000)
 

@@ -165,7 +165,8 @@ class Context:
 
     `refused` is why the token was not accepted: it fails the operation before anything runs. `bill` is what it was
     charged, `due` what the events of a subscription have cost beyond that. `take_over` is called with a
-    homeTimelineEvents subscription by a transport that delivers its events itself.
+    homeTimelineEvents subscription by a transport that delivers its events itself. `operation` is what metrics count
+    this under, once that is known.
     """
 
     services: Services
@@ -177,6 +178,7 @@ class Context:
     refused: RequestError | None = None
     connection_params: dict[str, Any] | None = None
     take_over: "Callable[[Watch], None] | None" = None
+    operation: str = "unknown"
     _loaders: Loaders | None = field(init=False, default=None)
     bill: Bill | None = field(init=False, default=None)
     due: int | None = field(init=False, default=None)
