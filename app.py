@@ -158,6 +158,7 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
         clients(settings) as opened,
         services_of(settings, opened) as services,
         running(services.hub.run()),
+        running(services.open_sessions.run()),
         running((sockets := Sockets(patience_of(settings))).follow(services)),
         running(sockets.run()),
     ):
