@@ -20,7 +20,7 @@ from datastore.settings import Settings, settings_table
 ROOT = Path(__file__).parent.parent
 PAGES = [
     *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-    *(ROOT / "docs" / name for name in ("live.md", "security.md", "figures.md", "operations.md")),
+    *(ROOT / "docs" / name for name in ("live.md", "security.md", "figures.md", "operations.md", "web-client.md")),
     *sorted((ROOT / "docs" / "decisions").glob("*.md")),
 ]
 README, ARCHITECTURE = PAGES[0], PAGES[1]
@@ -30,7 +30,7 @@ MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), r
 ROOMS = ("app", "schema", "resolvers", "realtime", "datastore", "tests")
 SUFFIXES = ("py", "lua", "md", "toml", "graphql", "txt", "js", "json", "lock")
 # What HTTP answers to, and no file.
-ROUTES = {"/graphql", "/graphiql", "/healthz", "/readyz", "/metrics"}
+ROUTES = {"/graphql", "/graphiql", "/app", "/healthz", "/readyz", "/metrics"}
 HOSTS = {"127.0.0.1", "keepachangelog.com"}
 
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
