@@ -30,7 +30,7 @@ MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), r
 ROOMS = ("app", "schema", "resolvers", "realtime", "datastore", "tests")
 SUFFIXES = ("py", "lua", "md", "toml", "graphql", "txt", "js", "json", "lock")
 # What HTTP answers to, and no file.
-ROUTES = {"/graphql", "/graphiql", "/healthz", "/readyz", "/metrics"}
+ROUTES = {"/graphql", "/graphiql", "/app", "/healthz", "/readyz", "/metrics"}
 # What commands make, and no part of the tree.
 MADE = {"documents.json", "persisted-documents.json", "schema.graphql"}
 HOSTS = {"127.0.0.1", "keepachangelog.com"}
