@@ -132,7 +132,7 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
 @asynccontextmanager
 async def patient(settings: Settings) -> AsyncIterator[Mongo]:
     """A client of MongoDB that waits long for an answer."""
-    # Motor takes a thread and 45 us of CPU for each event of a stream, its successor 6 us and none (decision 24).
+    # Motor takes a thread and 45 us of CPU for each event of a stream, its successor 6 us and none (decision 25).
     mongo = Mongo(settings.mongo_url, settings.mongo_database, driver="pymongo", answer_ms=STREAM_ANSWER_MS)
     try:
         yield mongo
