@@ -17,6 +17,7 @@ from datastore.likes import Likes
 from datastore.mongo import INDEXES, Doc, DuplicateKeyError, Mongo, Session, aggregated, duplicate_field
 from datastore.purges import Purges
 from datastore.records import TopWindow
+from datastore.rescan import rescan
 from datastore.retweets import Retweets
 from datastore.session_ends import SessionEnds
 from datastore.sessions import Sessions
@@ -142,6 +143,9 @@ async def ask_everything(mongo: Mongo, people: list[int]) -> None:
     await changes.beat()
     await changes.store({"_data": "x"}, lease.fence)
     await changes.store(await changes.present(), lease.fence)
+    since_then = await rescan(changes, lease)
+    while await since_then.next():
+        pass
     await changes.release("a")
 
 
