@@ -1,7 +1,7 @@
 """Fan-out: gathers (reader, entry) pairs and writes them to many timelines in few scripts. Keeps the order given."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -65,8 +65,7 @@ class Fanout:
     async def _deliver(self, pairs: Sequence[tuple[Run, str]]) -> None:
         bounds = self._bounds
         calls: list[tuple[list[str], list[Arg]]] = []
-        for at in range(0, len(pairs), PAIRS_PER_SCRIPT):
-            chunk = pairs[at : at + PAIRS_PER_SCRIPT]
+        for chunk in self._chunks(pairs):
             args: list[Arg] = [fresh_token(), bounds.kept_entries, bounds.trim_at]
             args += [bounds.events_kept, bounds.presence_ms]
             for run, group in groupby(chunk, itemgetter(0)):
@@ -74,6 +73,11 @@ class Fanout:
                 args += [*run, len(tails), *tails]
             calls.append(([f"tl:{chunk[0][1]}"], args))
         await self._scripts.run_each("deliver", calls)
+
+    def _chunks(self, pairs: Sequence[tuple[Run, str]]) -> Iterator[list[tuple[Run, str]]]:
+        for together in self._scripts.apart(pairs, itemgetter(1)):
+            for at in range(0, len(together), PAIRS_PER_SCRIPT):
+                yield together[at : at + PAIRS_PER_SCRIPT]
 
     async def _gather(self, run: Run, reader_ids: Iterable[int]) -> None:
         for reader_id in reader_ids:

@@ -26,7 +26,13 @@ while i <= #ARGV do
       if redis.call('ZCARD', tl) > trim_at + 1 then trim(tl, name, kept) end
     end
     if payload then
-      numbered = numbered + number(on, ev, channel, nonce .. '.' .. at, payload, events_kept, ttl)
+      local done, count = pcall(number, on, ev, channel, nonce .. '.' .. at, payload, events_kept, ttl)
+      if not done then
+        -- A cluster is moving this slot key by key. The call comes again, and must find the entry new again.
+        if op == '+' then redis.call('ZREM', tl, entry) end
+        return count
+      end
+      numbered = numbered + count
     end
   end
   i = last + 1
