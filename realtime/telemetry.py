@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections import deque
+from itertools import count
 from typing import Any
 
 import structlog
@@ -29,14 +30,20 @@ COPY_READS = Counter("perch_copy_reads", "Tweets and people looked up among copi
 RECONCILE_COMPARED = Counter("perch_reconcile_compared", "Derived things compared with their truth.", ["kind"])
 RECONCILE_DRIFT = Counter("perch_reconcile_drift", "Derived things that had drifted.", ["kind"])
 LOOP_LAG = Gauge("perch_loop_lag_seconds", "How late the event loop was, the worst of the last seconds.")
+TASKS = Gauge("perch_tasks", "Tasks of this process's event loop, as of the last second.")
 # Often enough to meet what blocks the loop for long, seldom enough to cost nothing.
 LAG_LOOK_SECONDS, LAG_WINDOW_LOOKS = 0.1, 50
+# Going through ten thousand tasks takes a millisecond or two.
+TASKS_LOOKS = 10
 
 
 async def follow_loop_lag() -> None:
-    """Export how late this loop runs what is due, for ever: whatever does not give way makes all others wait."""
+    """Export how late this loop runs what is due, for ever: whatever does not give way makes all others wait. And how
+    many tasks it has: what nobody ends shows there."""
     loop, late = asyncio.get_running_loop(), deque[float](maxlen=LAG_WINDOW_LOOKS)
-    while True:
+    for look in count():
+        if look % TASKS_LOOKS == 0:
+            TASKS.set(len(asyncio.all_tasks()))
         due = loop.time() + LAG_LOOK_SECONDS
         await asyncio.sleep(LAG_LOOK_SECONDS)
         late.append(max(loop.time() - due, 0))

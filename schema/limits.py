@@ -42,6 +42,8 @@ COST = 5000
 # Documents whose parse and validation are remembered.
 CACHED_DOCUMENTS = 500
 BODY_BYTES = 64 * 1024
+# A phone on a bad line sends that much in less.
+BODY_WAIT_SECONDS = 10
 SUBSCRIPTIONS_PER_SOCKET = 10
 INIT_WAIT_SECONDS = 5
 

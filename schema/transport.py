@@ -10,7 +10,7 @@ import orjson
 from cross_web import HTTPException, StarletteRequestAdapter
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
@@ -22,7 +22,7 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from datastore.errors import NOT_NOW, RETRY_SECONDS, RequestError
 from resolvers import guards
 from resolvers.context import Context, Services
-from schema import graphiql, limits, sse
+from schema import bodies, graphiql, limits, sse
 from schema.build import PerchSchema
 from schema.delivery import Deliveries
 from schema.documents import filled
@@ -61,13 +61,15 @@ class Endpoint(GraphQL[Context, None]):
         if scope["type"] == "websocket":
             await self.run(WebSocket(scope, receive, send))
             return
-        receive = _bounded(receive)
         try:
+            # Before it counts as a request in hand: somebody who is slow to send takes no place from the others.
+            body, receive = await bodies.read(scope, receive)
             response: Response | None = None
             if sse.MEDIA_TYPE in Request(scope).headers.get("accept", "").lower():
-                body, receive = await _read(scope, receive)
                 response = await self._event_stream(Request(scope), body)
             response = response or await self._run(Request(scope, receive))
+        except ClientDisconnect:
+            return
         except HTTPException as error:
             response = refusal(error.status_code, error.reason)
         await response(scope, receive, send)
@@ -170,21 +172,6 @@ class Application(Starlette):
             await super().__call__(scope, receive, send)
 
 
-async def _read(scope: Scope, receive: Receive) -> tuple[bytes, Receive]:
-    """The body, and a `receive` that gives it once more."""
-    body = await Request(scope, receive).body()
-    given = False
-
-    async def again() -> Any:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return body, again
-
-
 def _parameters(request: Request, body: bytes) -> Any:
     """What a request asks for, be it well formed or not; None if that cannot be read at all."""
     try:
@@ -195,21 +182,6 @@ def _parameters(request: Request, body: bytes) -> Any:
         return found | ({"variables": orjson.loads(found["variables"])} if found.get("variables") else {})
     except orjson.JSONDecodeError:
         return None
-
-
-def _bounded(receive: Receive) -> Receive:
-    """At most BODY_BYTES of a body, whatever its header says. Raises 413."""
-    size = 0
-
-    async def bounded() -> Any:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > limits.BODY_BYTES:
-            raise HTTPException(413, f"A body has at most {limits.BODY_BYTES} bytes.")
-        return message
-
-    return bounded
 
 
 class AnyCase(StarletteRequestAdapter):
@@ -233,7 +205,8 @@ class AnyCase(StarletteRequestAdapter):
 def refusal(status: int, message: str, code: str = "BAD_USER_INPUT") -> Response:
     """A request that is no operation, or not now: a GraphQL error without data."""
     body = {"errors": [{"message": message, "extensions": {"code": code}}]}
-    headers = {"Allow": "GET, POST"} if status == 405 else None
+    # What still comes of a body that is not waited for is no request.
+    headers = {405: {"Allow": "GET, POST"}, 408: {"Connection": "close"}}.get(status)
     return later(Response(orjson.dumps(body), status, headers, media_type="application/json"), body)
 
 

@@ -34,6 +34,7 @@ WAITS = {
     "BREAKER_OPEN_SECONDS": "0.5",
     "ACCESS_TOKEN_SECONDS": "86400",
     "PARTITIONS": "4",
+    "SOCKETS_PER_USER": "200",
 }
 PARTITIONS = int(WAITS["PARTITIONS"])
 SERVERS, WORKERS = ("server0", "server1"), ("worker0", "worker1")
@@ -97,8 +98,11 @@ class Box:
         # The second server reaches Redis over a line of its own.
         settings = {"REDIS_URL": f"redis://127.0.0.1:{self.redis_line.port}/0"} if name == "server1" else {}
         if name in WORKERS:
-            settings = {"WORK_PORT": str(cluster.port + 1000 + int(name[-1]))}
+            settings = {"WORK_PORT": str(self._work_port(name))}
         self._processes[name] = await cluster.start(command, **settings)
+
+    def _work_port(self, name: str) -> int:
+        return self._clusters[0].port + 1000 + int(name[-1])
 
     def freeze(self, child: Child) -> None:
         """SIGSTOP: it holds its connections and answers nothing."""
@@ -121,6 +125,19 @@ class Box:
         assert child.pid
         os.kill(child.pid, signal.SIGKILL)
         await child.ended()
+
+    def pid(self, name: str) -> int:
+        """Of the process that runs under this name now."""
+        return self._processes[name].pid
+
+    def worker_url(self, name: str) -> str:
+        """Where a worker tells how it is."""
+        return f"http://127.0.0.1:{self._work_port(name)}"
+
+    async def metric(self, name: str, server: int = 0) -> float:
+        """What a server counts."""
+        lines = (await self.perches[server].http.get("/metrics")).text.splitlines()
+        return float(next(line.split()[1] for line in lines if line.startswith(f"{name} ")))
 
     async def primary(self) -> Member:
         """The member that takes writes now."""

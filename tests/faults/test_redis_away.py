@@ -12,12 +12,6 @@ from tests.perch import Person
 VERBS = "mutation ($input: LogInInput!) { logIn(input: $input) { tokens { accessToken } errors { code } } }"
 
 
-async def metric(box: Box, name: str, server: int = 0) -> float:
-    """What a server counts."""
-    lines = (await box.perches[server].http.get("/metrics")).text.splitlines()
-    return float(next(line.split()[1] for line in lines if line.startswith(f"{name} ")))
-
-
 async def timed(reader: Person) -> float:
     """How long a page of 20 takes, which must be right."""
     began = time.monotonic()
@@ -33,9 +27,9 @@ async def test_pages_answer_while_redis_hangs_and_it_heals_alone(box: Box) -> No
         box.freeze(box.valkey)
         first = await timed(reader)
         later = [await timed(reader) for _ in range(10)]
-        assert await metric(box, "perch_redis_breaker_open") == 1
+        assert await box.metric("perch_redis_breaker_open") == 1
         # Behind the first ones nobody waits for Redis, but one probe at a time that finds out.
-        assert await metric(box, "perch_redis_breaker_refused_total") > 10
+        assert await box.metric("perch_redis_breaker_refused_total") > 10
         # Tweets are accepted all the while.
         await writers.more(10)
         box.thaw()
@@ -49,7 +43,7 @@ async def closed(box: Box) -> bool:
     """Whether both servers ask Redis again; asking them is what makes them try."""
     for perch in box.perches:
         await perch.ask("{ topTweets(first: 1) { nodes { id } } }")
-    return not any([await metric(box, "perch_redis_breaker_open", server) for server in (0, 1)])
+    return not any([await box.metric("perch_redis_breaker_open", server) for server in (0, 1)])
 
 
 async def test_one_server_that_cannot_reach_redis_answers_by_itself_and_its_readers_are_told(box: Box) -> None:

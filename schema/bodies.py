@@ -1,0 +1,45 @@
+"""Bodies: what a request sends, whole, before anything is made of it: so large at most, and in time. Parses nothing."""
+
+import asyncio
+from typing import Any
+
+from cross_web import HTTPException
+from starlette.requests import Request
+from starlette.types import Receive, Scope
+
+from schema import limits
+
+
+async def read(scope: Scope, receive: Receive) -> tuple[bytes, Receive]:
+    """The body, and a `receive` that gives it once more. Raises 413 and 408 as HTTPException, and ClientDisconnect
+    where there is nobody any more who would be answered."""
+    try:
+        async with asyncio.timeout(limits.BODY_WAIT_SECONDS):
+            body = await Request(scope, _bounded(receive)).body()
+    except TimeoutError:
+        raise HTTPException(408, "The body did not come in time.") from None
+    given = False
+
+    async def again() -> Any:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return body, again
+
+
+def _bounded(receive: Receive) -> Receive:
+    """At most BODY_BYTES of a body, whatever its header says. Raises 413."""
+    size = 0
+
+    async def bounded() -> Any:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > limits.BODY_BYTES:
+            raise HTTPException(413, f"A body has at most {limits.BODY_BYTES} bytes.")
+        return message
+
+    return bounded
