@@ -7,35 +7,27 @@ its breaker, so that one of them being away costs its own keys only.
 """
 
 import asyncio
-import random
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextvars import Context
-from functools import lru_cache
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
-from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
-from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError
+from redis.exceptions import ClusterDownError, MovedError, ReadOnlyError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from realtime import keys
+from realtime.slots import Address, Slots, by_slot, slot_of
 
 log = structlog.get_logger()
 
 # A slot that moves is somewhere else once or twice, never five times in one breath.
 REDIRECTS = 5
-# The slots are asked for again at most so often while servers fail.
-REFRESH_SECONDS = 0.1
 # Without a key. These go to every primary; what is not here goes to the one that has the events.
 EVERYWHERE = {"PING", "FLUSHDB", "FLUSHALL", "SCRIPT FLUSH", "CLIENT KILL", "DBSIZE", "KEYS"}
 OF_ONE = {"INFO", "CONFIG GET", "TIME", "CLUSTER INFO", "CLUSTER SLOTS", "COMMAND", "LATENCY LATEST", "CLIENT LIST"}
 
-T = TypeVar("T")
-Address = tuple[str, int]
 # The words of a command and what redis-py needs to read its answer.
 Command = tuple[tuple[Any, ...], dict[str, Any]]
 AWAY = (RedisConnectionError, RedisTimeoutError, ClusterDownError)
@@ -45,18 +37,6 @@ class RefusedError(RedisConnectionError):
     """A breaker let nothing through: the server has not answered lately."""
 
 
-def slot_of(name: str) -> int:
-    """The slot of a key or a sharded channel."""
-    start = name.find("{")
-    end = name.find("}", start + 1)
-    return _slot(name[start + 1 : end] if 0 <= start < end - 1 else name)
-
-
-@lru_cache(4096)
-def _slot(tag: str) -> int:
-    return int(key_slot(tag.encode()))
-
-
 class Cluster(Redis):
     """What redis-py's client does, on many servers. With `spares`, for workers: a pipeline passes over a primary that
     was given up, answers None for it and notes its slots at the events' primary, before anything can be acknowledged
@@ -64,35 +44,34 @@ class Cluster(Redis):
 
     def __init__(self, seeds: Sequence[Address], open_node: Callable[[Address], Redis], spares: bool = False) -> None:
         super().__init__()  # never asked: what it inherits are the names of commands
-        self._seeds = list(seeds)
-        self._open_node = open_node
+        self.slots = Slots(seeds, open_node)
         self._spares = spares
-        # Any: redis-py does not say what execute_command takes.
-        self._nodes: dict[Address, Any] = {}
-        self._owners: list[Address | None] = []
-        self._ids: dict[Address, str] = {}
-        self._refreshing: asyncio.Task[None] | None = None
-        self._refreshed = float("-inf")
 
     # Commands
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         name = str(args[0])
         if name in EVERYWHERE:
-            return _joined([await node.execute_command(*args, **options) for node in await self.primaries()])
+            return await self._everywhere(args, options)
         slot = slot_of(keys.RELAY_MARK) if name in OF_ONE else _slot_of_command(args)
         for _ in range(REDIRECTS):
-            address = await self.owner(slot)
+            address = await self.slots.owner(slot)
             try:
-                return await self.node(address).execute_command(*args, **options)
+                return await self.slots.node(address).execute_command(*args, **options)
             except MovedError as moved:
-                self._moved(moved, address)
-            except AskError as asked:
-                return await self._ask(asked, address, args, options)
+                self.slots.moved(moved, address)
             except AWAY:
-                self.doubt()
+                self.slots.doubt()
                 raise
         raise RedisConnectionError("a slot moved on and on")
+
+    async def _everywhere(self, args: Sequence[Any], options: dict[str, Any]) -> Any:
+        try:
+            return _joined([await node.execute_command(*args, **options) for node in await self.primaries()])
+        except (*AWAY, ReadOnlyError):
+            # Perhaps one that is a primary no longer; without a key it does not say so.
+            await self.slots.refresh()
+            return _joined([await node.execute_command(*args, **options) for node in await self.primaries()])
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         made = _ClusterPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
@@ -118,7 +97,7 @@ class Cluster(Redis):
             return await self._transact(commands)
         groups: dict[Address, list[int]] = {}
         for at, (args, _) in enumerate(commands):
-            groups.setdefault(await self.owner(_slot_of_command(args)), []).append(at)
+            groups.setdefault(await self.slots.owner(_slot_of_command(args)), []).append(at)
         answers: list[Any] = [None] * len(commands)
         parts = [self._execute_on(address, [commands[at] for at in group]) for address, group in groups.items()]
         # Alone it needs no task of its own.
@@ -129,17 +108,16 @@ class Cluster(Redis):
         return await self._spared(commands, answers) if self._spares else answers
 
     async def _execute_on(self, address: Address, commands: Sequence[Command]) -> list[Any]:
-        pipe = self.node(address).pipeline(transaction=False)
+        pipe = self.slots.node(address).pipeline(transaction=False)
         pipe.command_stack = list(commands)
         try:
             answers = list(await pipe.execute(raise_on_error=False))
         except RedisError as error:
-            self.doubt()
+            self.slots.doubt()
             return [error] * len(commands)
         for at, answer in enumerate(answers):
-            if isinstance(answer, AskError):
-                if isinstance(answer, MovedError):
-                    self._moved(answer, address)
+            if isinstance(answer, MovedError):
+                self.slots.moved(answer, address)
                 args, options = commands[at]
                 try:
                     answers[at] = await self.execute_command(*args, **options)
@@ -152,15 +130,15 @@ class Cluster(Redis):
         if len(slots) != 1:
             raise RedisError("a transaction is of one slot")
         for _ in range(REDIRECTS):
-            address = await self.owner(*slots)
-            pipe = self.node(address).pipeline(transaction=True)
+            address = await self.slots.owner(*slots)
+            pipe = self.slots.node(address).pipeline(transaction=True)
             pipe.command_stack = list(commands)
             try:
                 return list(await pipe.execute(raise_on_error=False))
             except MovedError as moved:
-                self._moved(moved, address)
+                self.slots.moved(moved, address)
             except AWAY:
-                self.doubt()
+                self.slots.doubt()
                 raise
         raise RedisConnectionError("a slot moved on and on")
 
@@ -176,99 +154,13 @@ class Cluster(Redis):
             await self.sadd(keys.MISSED, *map(str, missed))
         return answers
 
-    async def _ask(self, asked: AskError, address: Address, args: Sequence[Any], options: dict[str, Any]) -> Any:
-        """A key of a slot that is being moved key by key, and which has gone already."""
-        pipe = self.node((asked.host or address[0], asked.port)).pipeline(transaction=False)
-        pipe.execute_command("ASKING")
-        pipe.execute_command(*args, **options)
-        return (await pipe.execute())[1]
-
-    # Who has what
-
-    def node(self, address: Address) -> Any:
-        """The client of one server."""
-        if address not in self._nodes:
-            self._nodes[address] = self._open_node(address)
-        return self._nodes[address]
-
-    async def owner(self, slot: int) -> Address:
-        """Where the primary of a slot is, as far as is known. Raises RedisConnectionError if nobody has it."""
-        if not self._owners:
-            await self.refresh()
-        owner = self._owners[slot]
-        if owner is None:
-            self.doubt()
-            raise RedisConnectionError("no primary has this slot")
-        return owner
-
-    async def slots(self) -> dict[Address, list[int]]:
-        """The slots of each primary."""
-        if not self._owners:
-            await self.refresh()
-        found: dict[Address, list[int]] = {}
-        for slot, owner in enumerate(self._owners):
-            if owner:
-                found.setdefault(owner, []).append(slot)
-        return found
-
-    def id_of(self, address: Address) -> str:
-        """What the cluster calls this primary, wherever it is."""
-        return self._ids.get(address, "")
-
     async def primaries(self) -> list[Any]:
         """A client for each."""
-        return [self.node(address) for address in await self.slots()]
-
-    def _moved(self, moved: MovedError, told_by: Address) -> None:
-        self._owners[moved.slot_id] = (moved.host or told_by[0], moved.port)
-        self.doubt()
-
-    def doubt(self) -> None:
-        """Have it looked up soon who has what; idempotent."""
-        if self._refreshing is None and time.monotonic() > self._refreshed + REFRESH_SECONDS:
-            self._begin_refresh()
-
-    async def refresh(self) -> None:
-        """Look up who has what now, once however many ask. Raises RedisConnectionError if nobody tells."""
-        await asyncio.shield(self._refreshing or self._begin_refresh())
-
-    def _begin_refresh(self) -> asyncio.Task[None]:
-        # In a context of its own: the deadline of who happened to ask is not that of the others.
-        task = asyncio.create_task(self._refresh(), context=Context())
-        self._refreshing = task
-        task.add_done_callback(self._end_refresh)
-        return task
-
-    def _end_refresh(self, task: asyncio.Task[None]) -> None:
-        self._refreshing, self._refreshed = None, time.monotonic()
-        if not task.cancelled() and (error := task.exception()):
-            log.warning("cluster.unknown", error=type(error).__name__)
-
-    async def _refresh(self) -> None:
-        known = [*dict.fromkeys([*filter(None, self._owners), *self._seeds])]
-        for address in random.sample(known, len(known)):
-            try:
-                self._learn(await self.node(address).execute_command("CLUSTER SLOTS"), address)
-                return
-            except RedisError:
-                continue
-        raise RedisConnectionError("no server of the cluster answers")
-
-    def _learn(self, ranges: Sequence[Any], told_by: Address) -> None:
-        owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
-        for first, last, (host, port, node_id, *_), *_ in ranges:
-            # A server that does not know its own name leaves it out.
-            address = (host if host not in ("", "?", None) else told_by[0], port)
-            self._ids[address] = node_id
-            owners[first : last + 1] = [address] * (last + 1 - first)
-        self._owners = owners
+        return [self.slots.node(address) for address in await self.slots.of_each()]
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close every connection."""
-        if self._refreshing:
-            self._refreshing.cancel()
-        for node in self._nodes.values():
-            await node.aclose(close_connection_pool)
+        await self.slots.aclose()
 
 
 class _ClusterPipeline(Pipeline):
@@ -292,14 +184,8 @@ class _ClusterPipeline(Pipeline):
         return self
 
 
-def by_slot(items: Iterable[T], name_of: Callable[[T], str]) -> list[list[T]]:
-    """The items whose keys are of one slot together, each in their order."""
-    groups: dict[int, list[T]] = {}
-    for item in items:
-        groups.setdefault(slot_of(name_of(item)), []).append(item)
-    return list(groups.values())
-
-
+# NOTE: nobody is followed to a slot that arrives key by key (ASK). There a script finds a timeline that has come and
+# misses the presence that has not, and its event would never be numbered: it waits until the slot has arrived.
 def _slot_of_command(args: Sequence[Any]) -> int:
     """By its first key; whoever gives more of them gives them of one slot."""
     name = args[0]

@@ -22,7 +22,7 @@ Client = Redis
 # blocking read of events takes, many times over.
 PRIMARY_SECONDS, GIVEN_UP_SECONDS = 3.0, 1.0
 # How a server ends a script in the middle when a slot has left it since it was sent.
-MOVED_MEANWHILE = "attempted to access a non local key"
+MOVED_MEANWHILE = "ttempted to access a non local key"
 
 __all__ = [
     "Client",

@@ -15,7 +15,7 @@ from realtime import keys, telemetry
 from realtime.connect import Client, RedisError
 from realtime.reader import Numbered, Reader, for_others, parse
 from realtime.scripts import Scripts
-from realtime.subscriber import Subscriber
+from realtime.subscribers import subscriber_of
 from realtime.timelines import Timelines
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ class Hub:
         presence_ms: int,
         sweep_seconds: float,
     ) -> None:
-        self._subscriber = Subscriber(pubsub_redis, self._dispatch, sweep_seconds / 4)
+        self._subscriber = subscriber_of(pubsub_redis, self._dispatch, sweep_seconds / 4)
         self._redis = redis
         self._scripts = Scripts(redis)
         self._timelines = timelines

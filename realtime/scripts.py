@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError
 
-from realtime.cluster import Cluster, by_slot
+from realtime.cluster import Cluster
 from realtime.connect import Client, RedisError
+from realtime.slots import by_slot
 
 _FOLDER = Path(__file__).parent / "lua"
 _NAMES = tuple(sorted(path.stem for path in _FOLDER.glob("*.lua") if path.stem != "common"))
@@ -102,6 +103,22 @@ class Scripts:
             for names, args in calls:
                 pipe.execute_command(command, script, len(names), *names, *args)
             return list(await pipe.execute(raise_on_error=False))
+
+
+async def scan_step(redis: Client, after: str | None, pattern: str, size: int) -> tuple[list[str], str | None]:
+    """About `size` names and where to go on, None at the end. What is there all the while is found; of a cluster, one
+    primary after the other, unless a slot moves meanwhile."""
+    servers = await redis.primaries() if isinstance(redis, Cluster) else [redis]
+    # A string: the cursor has 64 bits, one more than MongoDB's integers.
+    cursor, _, number = (after or "").partition("@")
+    at = int(number or 0)
+    if at >= len(servers):
+        return [], None
+    found: Any = await servers[at].scan(int(cursor or 0), match=pattern, count=size)
+    left, names = found
+    if not left:
+        at += 1
+    return names, f"{left}@{at}" if at < len(servers) else None
 
 
 async def unlink_matching(redis: Client, patterns: Iterable[str]) -> None:

@@ -30,7 +30,7 @@ while i <= #ARGV do
       if not done then
         -- A cluster is moving this slot key by key. The call comes again, and must find the entry new again.
         if op == '+' then redis.call('ZREM', tl, entry) end
-        return count
+        error(count)
       end
       numbered = numbered + count
     end
