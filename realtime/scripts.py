@@ -27,6 +27,8 @@ class Scripts:
 
     def __init__(self, redis: Client) -> None:
         self.redis = redis
+        # Whether a script may take keys of one slot only.
+        self.by_slot = isinstance(redis, Cluster)
         common = (_FOLDER / "common.lua").read_text()
         self._sources = {name: common + (_FOLDER / f"{name}.lua").read_text() for name in _NAMES}
         # Redis names a script by the SHA-1 of its text.
@@ -96,7 +98,7 @@ class Scripts:
     def apart(self, items: Iterable[T], name_of: Callable[[T], str]) -> list[list[T]]:
         """The items that one script may take together, each in their order: all of them, or of a cluster those whose
         keys are in one slot."""
-        return by_slot(items, name_of) if isinstance(self.redis, Cluster) else [list(items)]
+        return by_slot(items, name_of) if self.by_slot else [list(items)]
 
     async def _pipelined(self, command: str, script: str, calls: Sequence[Call]) -> list[Any]:
         async with self.redis.pipeline(transaction=False) as pipe:
