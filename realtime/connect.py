@@ -100,6 +100,8 @@ def _guarded(url: str, name: str, seconds: float, connections: int, open_seconds
         retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
         max_connections=connections,
         client_name=name,
+        # Else each new connection looks its library's version up in files, and tells Redis in two more round trips.
+        driver_info=None,
         protocol=2,
     )
     client.breaker = Breaker(AWAY, _refusal, open_seconds)
@@ -128,6 +130,7 @@ def for_workers(url: str) -> Client:
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), 3, (RedisConnectionError, RedisTimeoutError)),
         max_connections=50,
         client_name="perch-workers",
+        driver_info=None,
         protocol=2,
     )
 
