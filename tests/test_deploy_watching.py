@@ -46,6 +46,8 @@ def expressions() -> Iterator[tuple[str, str]]:
     for group in RULES:
         for rule in group["rules"]:
             yield rule["alert"], rule["expr"]
+    for rule in yaml.safe_load((DEPLOY / "prometheus" / "adapter-rule.yaml").read_text())["rules"]["external"]:
+        yield rule["name"]["as"], rule["metricsQuery"]
     for panel in panels():
         for target in panel["targets"]:
             yield f"{panel['title']} {target['refId']}", target["expr"].replace("$__rate_interval", "5m")
