@@ -1,5 +1,6 @@
 """Redis clients: one that gives up soon, for requests, and one that waits, for workers and subscriptions."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -13,6 +14,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from datastore.deadlines import left_seconds
 from datastore.mongo import is_outage
 from realtime.breaker import Breaker
+from realtime.line import Line
 
 Client = Redis
 
@@ -28,14 +30,32 @@ __all__ = [
 
 
 class Guarded(Redis):
-    """A client behind a breaker, which asks nothing when its request is out of time."""
+    """A client behind a breaker, which asks nothing when its request is out of time. Its scripts, which is nearly all
+    that requests ask, share one line; other commands and pipelines have the connections of a pool."""
 
     breaker: Breaker
+    line: Line | None = None
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         _in_time()
         with self.breaker.passing():
+            if self.line and args[0] == "EVALSHA":
+                return await self._by_line(self.line, args)
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    async def _by_line(self, line: Line, args: Sequence[Any]) -> Any:
+        try:
+            return await line.call(*args)
+        except RedisTimeoutError:
+            raise
+        except RedisConnectionError:
+            # Once more at once, as with the pool: a connection that the server closed is not an outage.
+            return await line.call(*args)
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        if self.line:
+            await self.line.aclose()
+        await super().aclose(close_connection_pool)
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         made = _GuardedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
@@ -76,10 +96,11 @@ def for_requests(url: str, timeout_ms: int = 400, open_seconds: float = 1) -> Cl
     in a row nobody waits, for `open_seconds` at a time."""
     client = _patient_for(url, timeout_ms / 1000)
     client.breaker = Breaker((RedisConnectionError, RedisTimeoutError), _refusal, open_seconds)
+    client.line = Line(_patient_for(url, None).connection_pool.make_connection, timeout_ms / 1000)
     return client
 
 
-def _patient_for(url: str, seconds: float) -> Guarded:
+def _patient_for(url: str, seconds: float | None) -> Guarded:
     client: Guarded = Guarded.from_url(  # type: ignore[assignment]
         url,
         decode_responses=True,

@@ -1,6 +1,7 @@
 """Walk 2: homeTimeline, page by page, from Redis and below the floor from MongoDB."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from redis.asyncio import Redis
@@ -182,18 +183,19 @@ async def test_a_page_costs_the_same_number_of_commands_for_5_and_100_edges(perc
     await reader.home(100)
     # As if they had just changed something: the copies of the process, which would not live as long, are left alone.
     await perch.redis.set(keys.wrote(globalid.of_type(reader.id, "User")), "", ex=60)
-    costs = [await cost(perch, reader, first) for first in (5, 100)]
-    # MongoDB: the session; own tweets, own retweets and top users; follows, blocks and likes. No tweets, no people.
+    # The least of three, since the server looks at the sessions of its callers now and then.
+    costs = [min([await cost(perch, reader, first) for _ in range(3)]) for first in (5, 100)]
+    # MongoDB: own tweets, own retweets and top users; follows, blocks and likes. No tweets, no people.
     # Redis: five scripts, with the commands in them: own live position, that of top users, the page, tweets, authors.
-    assert costs == [(3, 19), (3, 19)]
+    assert costs == [(2, 19), (2, 19)]
     # Without copies MongoDB is asked for the tweets and for the authors.
     for first in (5, 100):
-        await unlink_matching(perch.redis, keys.COPIES)
-        assert (await cost(perch, reader, first))[0] == 5
+        assert min([await cost(perch, reader, first, keys.COPIES) for _ in range(3)])[0] == 4
 
 
-async def cost(perch: Perch, reader: Person, first: int) -> tuple[int, int]:
-    """What a page costs MongoDB and Redis."""
+async def cost(perch: Perch, reader: Person, first: int, without: Iterable[str] = ()) -> tuple[int, int]:
+    """What a page costs MongoDB and Redis, once these keys are gone."""
+    await unlink_matching(perch.redis, without)
     before = await served(perch)
     assert len((await reader.home(first))["edges"]) == first
     after = await served(perch)
