@@ -20,7 +20,7 @@ from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
 
 from datastore import backup as backups
-from datastore import demo_world, ids, importer, ownership, processes
+from datastore import demo_world, ids, importer, ownership, processes, tracing
 from datastore.changes import Changes
 from datastore.doctor import MongoDoctor, of_settings
 from datastore.findings import Finding, Verdict
@@ -43,6 +43,7 @@ from schema.build import build as build_schema
 from schema.documents import BadDocumentError, Documents
 from schema.documents import add as add_documents
 from schema.sockets import Patience, Sockets
+from schema.spans import TracedRequests, trace_operations
 
 DEMO_TWEET_SECONDS = 20.0
 # Longer than it takes to pass over the largest oplog.
@@ -169,7 +170,17 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
         front = transport.Front(ide, list(settings.allowed_origins), settings.trusted_proxies)
         asgi = transport.application(schema, services, sockets, front, probes)
         asgi.state.sockets = sockets
+        if tracing.is_on():
+            trace_operations(schema, tracing.span)
+            asgi.add_middleware(TracedRequests, span=tracing.span)
         yield asgi
+
+
+@asynccontextmanager
+async def traced(settings: Settings, service: str) -> AsyncIterator[None]:
+    """Traces what begins meanwhile, if TRACES says where to send it. Clients must be opened within."""
+    with tracing.exporting(settings.traces, settings.traces_share, service):
+        yield
 
 
 @asynccontextmanager
@@ -206,7 +217,7 @@ async def serve(settings: Settings, listen_fd: int | None = None) -> None:
     if settings.workers > 1 and listen_fd is None:
         await serve_together(settings)
         return
-    async with api(settings) as asgi, running(telemetry.follow_loop_lag()):
+    async with traced(settings, "perch-serve"), api(settings) as asgi, running(telemetry.follow_loop_lag()):
         spare_the_collector()
         listening = server_of(settings, asgi)
         await listening.serve(None if listen_fd is None else [socket.socket(fileno=listen_fd)])
@@ -248,7 +259,7 @@ def server_of(settings: Settings, asgi: Starlette) -> server.Server:
 
 async def work(settings: Settings) -> None:
     """Relay and worker, until SIGTERM: this coroutine is cancelled. With WORK_PORT they tell how they are."""
-    async with working(settings) as pipeline:
+    async with traced(settings, "perch-work"), working(settings) as pipeline:
         spare_the_collector()
         if not settings.work_port:
             await asyncio.Event().wait()

@@ -10,9 +10,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from datastore import tracing
 from datastore.deadlines import left_seconds
 from datastore.mongo import is_outage
 from realtime.breaker import Breaker
+from realtime.spans import Traced
 
 Client = Redis
 
@@ -54,6 +56,10 @@ class _GuardedPipeline(Pipeline):
             return await super().execute(raise_on_error)
 
 
+class _TracedGuarded(Traced, Guarded):  # type: ignore[misc]
+    """Both."""
+
+
 def _in_time() -> None:
     if left_seconds() <= 0:
         raise RedisTimeoutError("the request is out of time")
@@ -80,7 +86,8 @@ def for_requests(url: str, timeout_ms: int = 400, open_seconds: float = 1) -> Cl
 
 
 def _patient_for(url: str, seconds: float) -> Guarded:
-    client: Guarded = Guarded.from_url(  # type: ignore[assignment]
+    kind = _TracedGuarded if tracing.is_on() else Guarded
+    client: Guarded = kind.from_url(  # type: ignore[assignment]
         url,
         decode_responses=True,
         socket_timeout=seconds,
@@ -103,7 +110,8 @@ def passes_by_itself(error: Exception) -> bool:
 
 def for_workers(url: str) -> Client:
     """For blocking reads and pub/sub: no time limit on an answer, short waits between reconnects."""
-    return Redis.from_url(
+    kind = Traced if tracing.is_on() else Redis
+    return kind.from_url(
         url,
         decode_responses=True,
         # NOTE: any socket timeout here would end a blocking XREADGROUP in the middle of its wait.

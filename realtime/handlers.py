@@ -9,6 +9,7 @@ from datastore.changes import Event, EventName
 from datastore.follows import WALK_BATCH, Follows
 from datastore.records import Roads
 from datastore.retweets import Retweets
+from datastore.trails import Trails
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime.cache import Cache
@@ -34,6 +35,7 @@ class Rooms:
     topics: Topics
     top_users: TopUsers
     cache: Cache
+    trails: Trails
     raise_event: Callable[[Event], Awaitable[None]]
     # Whether a handler may take long; where it may not, it gives up with TooManyError.
     patient: bool = False

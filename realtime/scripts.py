@@ -8,6 +8,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
+from realtime import spans
 from realtime.connect import Client
 
 _FOLDER = Path(__file__).parent / "lua"
@@ -29,6 +30,7 @@ class Scripts:
             name: hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
             for name, source in self._sources.items()
         }
+        spans.SCRIPTS.update({sha: name for name, sha in self._shas.items()})
 
     async def run(self, name: str, keys: Sequence[str], *args: Arg) -> Any:
         """The script's answer. One round trip."""

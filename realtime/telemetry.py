@@ -3,12 +3,14 @@
 import asyncio
 import sys
 from collections import deque
+from collections.abc import MutableMapping
 from itertools import count
 from typing import Any
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
+from datastore import tracing
 from datastore.records import Resync, ResyncReason, TweetAdded, TweetRemoved
 
 EVENTS_HANDLED = Counter("perch_events_handled", "Events a worker handled.", ["event"])
@@ -61,6 +63,13 @@ async def follow_loop_lag() -> None:
         LOOP_LAG.set(max(late))
 
 
+def traced(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The line with the trace that it belongs to, if it belongs to one."""
+    if trace_id := tracing.trace_id():
+        line["trace_id"] = trace_id
+    return line
+
+
 def configure_logs(least_level: str) -> None:
     """Structured lines from this level up: for eyes on a terminal, JSON elsewhere."""
     # NOTE: where `rich` is installed, structlog would print the local variables of every frame, tokens among them.
@@ -70,6 +79,7 @@ def configure_logs(least_level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(least_level),
         processors=[
             structlog.processors.add_log_level,
+            traced,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
             render,

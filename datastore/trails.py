@@ -1,0 +1,35 @@
+"""Trails: to which trace a new entry of timelines belongs, so that workers and sockets go on with it. Written only
+where a trace is recorded, gone after ten minutes; ids of entries and of spans, nothing else.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+
+from datastore import tracing
+from datastore.mongo import Mongo, UpdateOne
+from datastore.tracing import Parent
+
+
+class Trails:
+    """What was left for those who come later. They ask only while `tracing.is_on`."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._trails = mongo.trails
+
+    async def leave(self, entry_id: int) -> None:
+        """The current span, for whoever handles this entry; before it is written, so that nobody is there first."""
+        if parent := tracing.current():
+            await self.pass_on({entry_id: parent})
+
+    async def pass_on(self, parents: Mapping[int, Parent]) -> None:
+        """Whoever comes later stands under these. One round trip, none for none."""
+        left = {entry_id: parent for entry_id, parent in parents.items() if parent}
+        now = datetime.now(UTC)
+        if left:
+            changes = [UpdateOne({"_id": key}, {"$set": {"parent": one, "at": now}}, True) for key, one in left.items()]
+            await self._trails.bulk_write(changes, ordered=False)
+
+    async def found(self, entry_ids: Collection[int]) -> dict[int, Parent]:
+        """The spans left for these. One round trip."""
+        query = {"_id": {"$in": list(entry_ids)}}
+        return {doc["_id"]: doc["parent"] async for doc in self._trails.find(query)}
