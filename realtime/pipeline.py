@@ -17,6 +17,7 @@ from datastore.trails import Trails
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime import keys
+from realtime.asked import Asked
 from realtime.backlog import backlog
 from realtime.cache import Cache
 from realtime.connect import Client, RedisError
@@ -110,6 +111,7 @@ def open_rooms(mongo: Mongo, redis: Client, partitions: int, bounds: Bounds, top
         top_users=TopUsers(scripts, users, follows, entries, timelines, top_user_threshold),
         cache=Cache(scripts, tweets, users),
         trails=Trails(mongo),
+        asked=Asked(users, tweets, follows),
         raise_event=partial(raise_event, redis, partitions),
     )
 

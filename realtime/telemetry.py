@@ -3,14 +3,14 @@
 import asyncio
 import sys
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from itertools import count
 from typing import Any
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from datastore import tracing
+from datastore import ids, tracing
 from datastore.records import Resync, ResyncReason, TweetAdded, TweetRemoved
 
 EVENTS_HANDLED = Counter("perch_events_handled", "Events a worker handled.", ["event"])
@@ -20,6 +20,15 @@ FANOUT_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 FANOUT_LAG = Histogram(
     "perch_fanout_lag_seconds", "From a tweet's or retweet's id to its last timeline.", buckets=FANOUT_SECONDS
 )
+# Where that time goes, by the same clocks, and what comes behind it: "relayed" is in Redis, "taken" by a worker,
+# "shown" to those of this process who watch.
+ENTRY_AGE = Histogram(
+    "perch_entry_age_seconds",
+    "From a tweet's or retweet's id to a stage of its way.",
+    ["stage"],
+    buckets=FANOUT_SECONDS,
+)
+ENTRIES_RELAYED, ENTRIES_TAKEN, ENTRIES_SHOWN = map(ENTRY_AGE.labels, ("relayed", "taken", "shown"))
 PAIRS_WRITTEN = Counter("perch_fanout_pairs", "(reader, entry) pairs sent to Redis.")
 DEAD_LETTERS = Counter("perch_dead_letters", "Events set aside after too many deliveries.")
 LANES_WAITING = Gauge("perch_lanes_waiting", "Events of authors with many readers that wait behind each other.")
@@ -48,6 +57,13 @@ TASKS = Gauge("perch_tasks", "Tasks of this process's event loop, as of the last
 LAG_LOOK_SECONDS, LAG_WINDOW_LOOKS = 0.1, 50
 # Going through ten thousand tasks takes a millisecond or two.
 TASKS_LOOKS = 10
+
+
+def note_ages(stage: Histogram, entry_ids: Iterable[int]) -> None:
+    """Entries have come to a stage."""
+    now_ms = ids.now_ms()
+    for entry_id in entry_ids:
+        stage.observe(max(now_ms - ids.at_ms(entry_id), 0) / 1000)
 
 
 async def follow_loop_lag() -> None:

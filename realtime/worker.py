@@ -7,14 +7,14 @@ batch for a lane of their own, so that nobody else waits for them.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import structlog
 from redis.exceptions import ResponseError
 
 from datastore import ids, tracing
-from datastore.changes import Event, EventName
+from datastore.changes import ENTRY_MADE, Event, EventName
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisError, passes_by_itself
 from realtime.handlers import HANDLERS, Rooms, TooManyError
@@ -23,13 +23,12 @@ from realtime.relay import Waits, decode, ensure_group
 from realtime.scripts import Scripts, fresh_token
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 EVENTS_PER_BATCH = 100
 # An event that failed so often is set aside, so that those behind it move on.
 DELIVERIES = 5
 DEAD_LETTERS_KEPT = 10_000
-# Those whose subject is an entry of timelines: its id says when it was written.
-_ENTRIES = (EventName.TWEET_POSTED, EventName.TWEET_RETWEETED)
 
 
 class Worker:
@@ -188,7 +187,7 @@ class Worker:
         if not tracing.is_on():
             return await self._run_all(deliveries, rooms)
         names = {int(one.fields.get("s", 0)): f"event {one.fields.get('e')}" for one in deliveries if _is_entry(one)}
-        parents = await rooms.trails.found(names) if names else {}
+        parents = await rooms.trails.found(names)
         with tracing.spans([(names[entry], parent) for entry, parent in parents.items()]) as begun:
             await rooms.trails.pass_on(dict(zip(parents, begun, strict=False)))
             return await self._run_all(deliveries, rooms)
@@ -197,20 +196,18 @@ class Worker:
         """The authors' events side by side, each author's in their order: as in partitions of their own. Nothing runs
         on behind a failure. Gives those that were handled; the others have gone into lanes."""
         by_bucket: dict[int, list[tuple[Delivery, Event]]] = {}
+        made: list[int] = []
         for one in deliveries:
             event = decode(one.fields)
             by_bucket.setdefault(event.bucket, []).append((one, event))
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                runs = [tasks.create_task(self._run_in_order(group, rooms)) for group in by_bucket.values()]
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
+            if event.name in ENTRY_MADE:
+                made.append(event.subject_id)
+        telemetry.note_ages(telemetry.ENTRIES_TAKEN, made)
+        runs = await _side_by_side(self._run_in_order(group, rooms) for group in by_bucket.values())
         # Copies first: what is told next must not be read from an old one.
         await rooms.cache.flush()
-        telemetry.PAIRS_WRITTEN.inc(await rooms.fanout.flush())
-        await rooms.top_tweets.flush()
-        await rooms.topics.flush()
-        handled = {one.entry_id for run in runs for one in run.result()}
+        await _side_by_side([rooms.fanout.flush(), rooms.top_tweets.flush(), rooms.topics.flush()])
+        handled = {one.entry_id for run in runs for one in run}
         return [one for one in deliveries if one.entry_id in handled]
 
     async def _run_in_order(self, events: Sequence[tuple[Delivery, Event]], rooms: Rooms) -> list[Delivery]:
@@ -259,12 +256,22 @@ class Worker:
         log.error("worker.dead_letter", event_fields=letter.fields, reason=reason)
 
 
+async def _side_by_side(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What they give, in order. Raises the first failure, and behind it nothing runs on."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(call) for call in calls]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in running]
+
+
 def _is_beat(one: Delivery) -> bool:
     return one.fields.get("e") == EventName.HEARTBEAT
 
 
 def _is_entry(one: Delivery) -> bool:
-    return one.fields.get("e") in _ENTRIES
+    return one.fields.get("e") in ENTRY_MADE
 
 
 def handled_beats(beats: Mapping[Any, Any], partitions: int) -> int:

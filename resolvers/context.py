@@ -28,6 +28,7 @@ from realtime.copies import Copies
 from realtime.hub import Hub
 from realtime.limits import Budgets, Limits, budgets
 from realtime.load import Load
+from realtime.open_sessions import OpenSessions
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
 from realtime.top_tweets import TopTweets
@@ -41,6 +42,7 @@ class Services:
 
     users: Users
     sessions: Sessions
+    open_sessions: OpenSessions
     session_ends: SessionEnds
     tweets: Tweets
     follows: Follows
@@ -133,11 +135,13 @@ def _open(mongo: Mongo, redis: Client, live_redis: Client, options: Options) -> 
     scripts = Scripts(redis)
     users, follows, tweets, retweets = Users(mongo), Follows(mongo), Tweets(mongo), Retweets(mongo)
     entries = Entries(tweets, retweets)
+    open_sessions = OpenSessions(mongo, options.refresh_token)
     load = Load(options.requests_at_once, options.request_seconds)
     timelines = Timelines(scripts, follows, entries, options.bounds, load)
     return Services(
         users=users,
-        sessions=Sessions(mongo, options.refresh_token),
+        sessions=open_sessions.truth,
+        open_sessions=open_sessions,
         session_ends=SessionEnds(mongo),
         tweets=tweets,
         follows=follows,

@@ -19,7 +19,7 @@ from schema import metrics
 from schema.charges import Charged, Plans, counted
 from schema.documents import Documents
 from schema.errors import FieldError, TextTooLong, render
-from schema.executor import InPlace
+from schema.executor import Shaped
 from schema.limits import CACHED_DOCUMENTS, COST, RULES, TOKENS, Judge, NoIntrospection, judge_by
 from schema.mutation import Mutation
 from schema.query import Query
@@ -129,7 +129,7 @@ def build(cost_limit: int = COST, introspection: bool = True, documents: Documen
             lambda: Validated(judge),
             lambda: Charged(plans),
         ],
-        execution_context_class=InPlace,
+        execution_context_class=Shaped,
         config=StrawberryConfig(disable_field_suggestions=True),
     )
     schema.documents = documents or Documents()

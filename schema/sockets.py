@@ -139,8 +139,10 @@ class Sockets:
             connection.end(SESSION_ENDED)
 
     async def follow(self, services: Services) -> None:
-        """Close connections as their sessions end, in whatever process that happens; until cancelled."""
+        """Close connections as their sessions end, in whatever process that happens, and let requests know; until
+        cancelled."""
         async for session_id in services.session_ends.follow(self.session_ids):
+            services.open_sessions.forget(session_id)
             self.end_session(session_id)
 
     async def run(self) -> None:

@@ -17,6 +17,7 @@ from datastore.likes import Likes
 from datastore.mongo import INDEXES, Doc, DuplicateKeyError, Mongo, Session, aggregated, duplicate_field
 from datastore.purges import Purges
 from datastore.records import TopWindow
+from datastore.rescan import rescan
 from datastore.retweets import Retweets
 from datastore.session_ends import SessionEnds
 from datastore.sessions import Sessions
@@ -103,6 +104,8 @@ async def ask_everything(mongo: Mongo, people: list[int]) -> None:
     await follows.existing([(bob, other) for other in people[:100]])
     await follows.followee_ids(bob)
     assert [batch async for batch in follows.walk_followers(ann)]
+    assert await follows.followers_of(people[:5])
+    assert await users.roads_of(people[:5])
     await follows.remove(people[7], people[8])
 
     await likes.add(ann, tweet.id, NOW_MS)
@@ -140,6 +143,9 @@ async def ask_everything(mongo: Mongo, people: list[int]) -> None:
     await changes.beat()
     await changes.store({"_data": "x"}, lease.fence)
     await changes.store(await changes.present(), lease.fence)
+    since_then = await rescan(changes, lease)
+    while await since_then.next():
+        pass
     await changes.release("a")
 
 
@@ -250,6 +256,12 @@ async def test_edges_are_looked_up_in_the_index_alone(profile: list[Doc]) -> Non
 async def test_followees_are_read_from_the_index_alone(profile: list[Doc]) -> None:
     (found,) = (e for e in profile if e["op"] == "query" and e["command"].get("projection") == {"_id.a": 1, "at": 1})
     assert found["nreturned"] > 100
+    assert found["docsExamined"] == 0
+
+
+async def test_followers_of_several_are_read_from_the_index_alone(profile: list[Doc]) -> None:
+    (found,) = (e for e in profile if e["ns"].endswith("follows") and "$group" in str(e["command"].get("pipeline")))
+    assert found["keysExamined"] > PEOPLE
     assert found["docsExamined"] == 0
 
 

@@ -20,7 +20,7 @@ from realtime.connect import RedisError
 from realtime.devserver import valkey_child
 from realtime.pipeline import settle
 from tests.faults.line import Line, line
-from tests.perch import Perch, Person
+from tests.perch import Perch, Person, free_port
 from tests.processes import Cluster
 
 # A set that lost its primary elects another after so long.
@@ -46,6 +46,7 @@ class Box:
     def __init__(self, cluster: Cluster, members: list[Member], valkey: Child, redis_line: Line) -> None:
         self.members, self.valkey, self.redis_line = members, valkey, redis_line
         self._clusters = [cluster]
+        self._work_ports = {name: free_port() for name in WORKERS}
         self._processes: dict[str, Process] = {}
         self.perches: list[Perch] = []
         self._frozen: set[int] = set()
@@ -98,11 +99,8 @@ class Box:
         # The second server reaches Redis over a line of its own.
         settings = {"REDIS_URL": f"redis://127.0.0.1:{self.redis_line.port}/0"} if name == "server1" else {}
         if name in WORKERS:
-            settings = {"WORK_PORT": str(self._work_port(name))}
+            settings = {"WORK_PORT": str(self._work_ports[name])}
         self._processes[name] = await cluster.start(command, **settings)
-
-    def _work_port(self, name: str) -> int:
-        return self._clusters[0].port + 1000 + int(name[-1])
 
     def freeze(self, child: Child) -> None:
         """SIGSTOP: it holds its connections and answers nothing."""
@@ -132,7 +130,22 @@ class Box:
 
     def worker_url(self, name: str) -> str:
         """Where a worker tells how it is."""
-        return f"http://127.0.0.1:{self._work_port(name)}"
+        return f"http://127.0.0.1:{self._work_ports[name]}"
+
+    async def worker_says(self, name: str) -> tuple[int, dict[str, Any]]:
+        """A worker's /readyz: the status, and what it reports."""
+        answer = await self.perch.http.get(f"{self.worker_url(name)}/readyz")
+        return answer.status_code, answer.json()
+
+    def logged(self) -> str:
+        """All that the processes have said."""
+        return "".join(path.read_text() for path in self._clusters[0].folder.glob("*.log"))
+
+    async def command(self, *arguments: str) -> str:
+        """What `python -m app` with these arguments prints."""
+        process = await self._clusters[0].start(*arguments)
+        assert await process.wait() == 0
+        return (self._clusters[0].folder / f"{arguments[0]}.{len(self._clusters[0].started) - 1}.log").read_text()
 
     async def metric(self, name: str, server: int = 0) -> float:
         """What a server counts."""

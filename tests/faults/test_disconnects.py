@@ -41,7 +41,7 @@ class Held:
 
 async def held(box: Box) -> Held:
     """By the first server now."""
-    channels = await box.perch.redis.execute_command("PUBSUB SHARDCHANNELS")  # type: ignore[no-untyped-call]
+    channels = await box.perch.redis.pubsub_shardchannels()
     port = int(box.perch.url.rpartition(":")[2])
     theirs = [one for one in psutil.Process(box.pid(SERVERS[0])).net_connections("tcp") if one.laddr.port == port]
     return Held(await box.metric("perch_live_readers"), await box.metric("perch_tasks"), len(channels), len(theirs))
