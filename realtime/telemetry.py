@@ -1,6 +1,7 @@
 """Metrics of what follows, with few labels and no ids; and how log lines look."""
 
 import asyncio
+import logging
 import sys
 from collections import deque
 from collections.abc import Iterable, MutableMapping
@@ -87,18 +88,24 @@ def traced(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping
 
 
 def configure_logs(least_level: str) -> None:
-    """Structured lines from this level up: for eyes on a terminal, JSON elsewhere."""
+    """Structured lines from this level up, those of libraries too: for eyes on a terminal, JSON elsewhere."""
     # NOTE: where `rich` is installed, structlog would print the local variables of every frame, tokens among them.
     console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     render: Any = console if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        traced,
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.processors.format_exc_info,
+    ]
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(least_level),
-        processors=[
-            structlog.processors.add_log_level,
-            traced,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            render,
-        ],
+        processors=[*shared, render],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    # uvicorn's, asyncio's and the drivers': whatever the logging module is told.
+    named = [structlog.stdlib.add_logger_name, *shared]
+    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=named, processors=[remove, render]))
+    logging.basicConfig(handlers=[handler], level=least_level, force=True)
