@@ -12,11 +12,13 @@ from redis.exceptions import AskError, OutOfMemoryError, ReadOnlyError, RedisErr
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from datastore import tracing
 from datastore.deadlines import left_seconds
 from datastore.mongo import is_outage
 from realtime.breaker import Breaker
 from realtime.cluster import AWAY, Cluster, RefusedError
 from realtime.line import Line
+from realtime.spans import Traced
 
 Client = Redis
 # Of a cluster: what a worker waits for one primary, and how long it is then left alone. Longer than a script or a
@@ -81,6 +83,10 @@ class _GuardedPipeline(Pipeline):
             return await super().execute(raise_on_error)
 
 
+class _TracedGuarded(Traced, Guarded):  # type: ignore[misc]
+    """Both."""
+
+
 def _in_time() -> None:
     if left_seconds() <= 0:
         raise RedisTimeoutError("the request is out of time")
@@ -115,7 +121,8 @@ def for_requests(url: str, timeout_ms: int = 400, open_seconds: float = 1) -> Cl
 
 
 def _guarded(url: str, name: str, seconds: float | None, connections: int, open_seconds: float) -> Guarded:
-    client: Guarded = Guarded.from_url(  # type: ignore[assignment]
+    kind = _TracedGuarded if tracing.is_on() else Guarded
+    client: Guarded = kind.from_url(  # type: ignore[assignment]
         url,
         decode_responses=True,
         socket_timeout=seconds,
@@ -145,7 +152,8 @@ def for_workers(url: str) -> Client:
     server has a limit, above which it is given up and the others are served (realtime/cluster.py)."""
     if is_cluster(url):
         return _cluster(url, lambda of: _guarded(of, "perch-workers", PRIMARY_SECONDS, 50, GIVEN_UP_SECONDS), True)
-    return Redis.from_url(
+    kind = Traced if tracing.is_on() else Redis
+    return kind.from_url(
         url,
         decode_responses=True,
         # NOTE: any socket timeout here would end a blocking XREADGROUP in the middle of its wait.
