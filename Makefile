@@ -6,13 +6,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test test-model faults soak backup restore lint audit fuzz model bench bench-live profile graphiql import settings lock clean env-run env-dev
+.PHONY: help run test test-model faults soak backup restore lint audit fuzz model bench bench-live profile graphiql client import settings lock clean env-run env-dev
 
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 GRAPHIQL := web/graphiql
+CLIENT := web/client
 NODE_CLIENTS := tests/node
+DOCS_CLIENTS := tests/clients/node
 AUDIT := .venv/audit
 PEERS := tests/bench/peers
 # Two test processes a core: each waits for its servers half of the time.
@@ -23,12 +25,13 @@ help: ## this list
 
 # The trap: Ctrl-C while Python still imports would end in a traceback; `dev` sees afterwards that make was told to stop.
 run: env-run ## everything on this machine, until Ctrl-C
-	@$(MAKE) graphiql || echo "perch: GraphiQL could not be built (see above); going on without it"
+	@$(MAKE) -j2 -k graphiql client || echo "perch: a page could not be built (see above); going on without it"
 	@trap '' INT; RATE_LIMITS="$${RATE_LIMITS:-off}" exec $(PY) -m app dev --under-make
 
 test: env-dev ## all tests, on real servers (but those of the model, make test-model, and of faults, make faults)
-	@$(MAKE) graphiql || echo "perch: GraphiQL could not be built (see above); its tests will say so"
+	@$(MAKE) -j2 -k graphiql client || echo "perch: a page could not be built (see above); its tests will say so"
 	@$(MAKE) $(NODE_CLIENTS)/node_modules/.installed || echo "perch: no clients for Node (see above); their tests will say so"
+	@$(MAKE) $(DOCS_CLIENTS)/node_modules/.installed || echo "perch: no clients of the documents (see above); their tests will say so"
 	@$(MAKE) $(PEERS)/node_modules/.installed || echo "perch: no Node servers to compare with (see above); their tests will say so"
 	@$(with_node); exec $(PY) -m pytest $(PYTEST_FLAGS) --ignore=tests/model --ignore=tests/faults
 
@@ -144,10 +147,10 @@ lock: ## the locks again from pyproject.toml (LOCK_FLAGS=--upgrade for newer ver
 uv_flags = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
 
 clean: ## remove all that was installed or built; DATA_DIR stays
-	rm -rf $(VENV) $(GRAPHIQL)/node_modules $(GRAPHIQL)/dist $(NODE_CLIENTS)/node_modules $(PEERS)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(GRAPHIQL)/node_modules $(GRAPHIQL)/dist $(CLIENT)/node_modules $(CLIENT)/dist $(NODE_CLIENTS)/node_modules $(DOCS_CLIENTS)/node_modules $(PEERS)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# ---------------------------------------------------------------- Node: for GraphiQL and for benches, never to serve
+# ---------------------------------------------------------------- Node: for the pages and for benches, never to serve
 
 # A Node that is new enough, else one from the lock, on PATH.
 define with_node
@@ -163,9 +166,17 @@ npm_flags = --loglevel=error --no-audit --no-fund --fetch-retries=1 --fetch-retr
 graphiql: $(if $(wildcard $(GRAPHIQL)/package-lock.json),$(GRAPHIQL)/dist/.built) ## the explorer's assets, from its npm lock
 	@:
 
-$(GRAPHIQL)/dist/.built: $(shell find $(GRAPHIQL) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
-	@echo "perch: building GraphiQL (once)"
-	@$(with_node); cd $(GRAPHIQL); log=$$(mktemp); \
+client: $(if $(wildcard $(CLIENT)/package-lock.json),$(CLIENT)/dist/.built) ## the web client's assets, from its npm lock and the schema
+	@:
+
+# $(call sources,FOLDER): all that a build is made of, and nothing that it makes.
+sources = $(shell find $(1) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -name generated.ts 2>/dev/null)
+$(GRAPHIQL)/dist/.built: $(call sources,$(GRAPHIQL))
+$(CLIENT)/dist/.built: $(call sources,$(CLIENT)) schema/schema.graphql
+
+%/dist/.built:
+	@echo "perch: building $* (once)"
+	@$(with_node); cd $*; log=$$(mktemp); \
 	{ npm ci $(npm_flags) && npm run build; } \
 	  >$$log 2>&1 || { grep -m 3 -iE 'error|ERR!' $$log || tail -n 3 $$log; rm -f $$log; exit 1; } >&2; \
 	rm -f $$log; touch dist/.built

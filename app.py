@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import json
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from starlette.applications import Starlette
 from datastore import backup as backups
 from datastore import demo_world, ids, importer, ownership, processes
 from datastore.changes import Changes
+from datastore.doctor import MongoDoctor, of_settings
+from datastore.findings import Finding, Verdict
 from datastore.mongo import Mongo
 from datastore.ownership import Run
 from datastore.processes import Child, DevServerError, Program
@@ -30,11 +33,12 @@ from realtime import devserver as redis_devserver
 from realtime import telemetry
 from realtime.connect import Client, for_requests, for_workers
 from realtime.dead_letters import DeadLetters
+from realtime.doctor import PipelineDoctor, RedisDoctor
 from realtime.pipeline import Pipeline, open_rooms
 from realtime.timelines import Bounds
 from resolvers import accounts
 from resolvers.context import Context, Options, Services, open_services
-from schema import health, server, transport
+from schema import health, server, start, transport
 from schema.build import build as build_schema
 from schema.documents import BadDocumentError, Documents
 from schema.documents import add as add_documents
@@ -49,7 +53,8 @@ COLLECTOR_THRESHOLDS = (50_000, 20, 50)
 DEMO_TOP_USER_THRESHOLD = 100
 # Everybody may know it: the account exists only where `make run` planted it. GraphiQL's first example uses it.
 DEMO_PASSWORD = "perch-demo-2006"  # noqa: S105
-GRAPHIQL = Path(__file__).parent / "web" / "graphiql" / "dist"
+PROJECT = Path(__file__).parent
+GRAPHIQL = PROJECT / "web" / "graphiql" / "dist"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COMMANDS = {
     "serve": "run the API server",
@@ -57,6 +62,7 @@ COMMANDS = {
     "dev": "run everything here, servers included: what `make run` runs",
     "import": "load users, follows and tweets from files",
     "reconcile": "compare counters, timelines and lists with their truth, and repair them",
+    "doctor": "look at the stores, the settings and the pipeline, and tell what to do; changes nothing",
     "backup": "write the whole database to one file, as it is at one moment",
     "restore": "fill an empty database from such a file, and empty Redis",
     "dead-letters": "list, retry or drop the events that workers set aside",
@@ -126,7 +132,8 @@ async def clients(settings: Settings) -> AsyncIterator[Clients]:
 @asynccontextmanager
 async def patient(settings: Settings) -> AsyncIterator[Mongo]:
     """A client of MongoDB that waits long for an answer."""
-    mongo = Mongo(settings.mongo_url, settings.mongo_database, driver=settings.mongo_driver, answer_ms=STREAM_ANSWER_MS)
+    # Motor takes a thread and 45 us of CPU for each event of a stream, its successor 6 us and none (decision 25).
+    mongo = Mongo(settings.mongo_url, settings.mongo_database, driver="pymongo", answer_ms=STREAM_ANSWER_MS)
     try:
         yield mongo
     finally:
@@ -152,6 +159,7 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
         clients(settings) as opened,
         services_of(settings, opened) as services,
         running(services.hub.run()),
+        running(services.open_sessions.run()),
         running((sockets := Sockets(patience_of(settings))).follow(services)),
         running(sockets.run()),
     ):
@@ -162,7 +170,8 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
         documents = Documents.of(settings.trusted_documents, settings.documents)
         schema = build_schema(settings.cost_limit, development, documents)
         front = transport.Front(ide, list(settings.allowed_origins), settings.trusted_proxies)
-        asgi = transport.application(schema, services, sockets, front, probes)
+        pages = start.routes(start.Offer(PROJECT, development, settings.metrics))
+        asgi = transport.application(schema, services, sockets, front, [*probes, *pages])
         asgi.state.sockets = sockets
         yield asgi
 
@@ -311,6 +320,27 @@ async def reconcile(settings: Settings, check: bool) -> None:
         say(f"{report.busy:,} changed all the while and could not be judged: run it again")
     if report.left:
         raise DevServerError(f"{report.left:,} differences are left")
+
+
+async def doctor(settings: Settings, as_json: bool) -> None:
+    """Prints a line for each thing that was looked at, and one on what to do. Raises if anything is wrong."""
+    async with clients(settings) as opened:
+        found = [*of_settings(settings), *await MongoDoctor(opened.mongo, settings.request_seconds).findings()]
+        found += await RedisDoctor(opened.redis, settings).findings()
+        if not any(one.name.endswith(".answers") and one.verdict is Verdict.WRONG for one in found):
+            found += await PipelineDoctor(Changes(opened.mongo), opened.redis, settings).findings()
+    print(json.dumps([asdict(one) for one in found]) if as_json else told(found))
+    if wrong := sum(one.verdict is Verdict.WRONG for one in found):
+        raise DevServerError(f"{wrong} of {len(found)} are wrong")
+
+
+def told(found: Sequence[Finding]) -> str:
+    """As lines, each with what to do behind it."""
+    lines = []
+    for one in found:
+        lines.append(f"{one.verdict:<8} {one.name:<24} {one.told}")
+        lines += [f"{'':<34}{one.todo}"] if one.todo else []
+    return "\n".join(lines)
 
 
 async def backup(settings: Settings, path: Path) -> None:
@@ -479,6 +509,7 @@ def parser() -> argparse.ArgumentParser:
     commands.choices["reconcile"].add_argument(
         "--check", action="store_true", help="repair nothing; exit code 1 if anything has drifted"
     )
+    commands.choices["doctor"].add_argument("--json", action="store_true", help="as one list of objects")
     for name in ("backup", "restore"):
         commands.choices[name].add_argument("path", type=Path, metavar="FILE", help="for instance perch.bson.gz")
     commands.choices["dead-letters"].add_argument("action", choices=("list", "retry", "drop"))
@@ -500,6 +531,7 @@ def command_of(args: argparse.Namespace, settings: Settings) -> Coroutine[Any, A
         "work": work,
         "import": lambda found: import_(found, args),
         "reconcile": lambda found: reconcile(found, args.check),
+        "doctor": lambda found: doctor(found, args.json),
         "backup": lambda found: backup(found, args.path),
         "restore": lambda found: restore(found, args.path),
         "dead-letters": lambda found: dead_letters(found, args.action, args.ids),

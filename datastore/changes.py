@@ -48,7 +48,8 @@ class EventName(StrEnum):
 class Event:
     """Ids only. `bucket` is the author's, in [0, 1024): events of one author keep their order.
 
-    TweetPosted, TweetDeleted: subject_id is the tweet. TweetLiked, TweetUnliked: subject_id is the tweet, other_id who
+    TweetPosted, TweetDeleted: subject_id is the tweet. TweetPosted, TweetRetweeted: other_id is who made it, 0 where an
+    older version relayed it. TweetLiked, TweetUnliked: subject_id is the tweet, other_id who
     likes it; the counter may not have moved yet. TweetRanked: a counter has moved, and with it the place of the tweet
     subject_id among the top tweets (datastore.popularity); tweets that are not eligible raise none.
     TweetChanged, UserChanged: something of the tweet or the person that is shown is another now, be it a counter.
@@ -64,6 +65,10 @@ class Event:
     bucket: int
     subject_id: int
     other_id: int = 0
+
+
+# Those whose subject is a new entry of timelines: its id says when it was made.
+ENTRY_MADE = frozenset({EventName.TWEET_POSTED, EventName.TWEET_RETWEETED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,7 @@ _PIPELINE: list[Doc] = [
             "operationType": 1,
             "ns.coll": 1,
             "documentKey": 1,
+            "fullDocument.author": 1,
             "updateDescription.updatedFields.beat": 1,
             "updateDescription.updatedFields.deleted_at": 1,
             **{f"updateDescription.updatedFields.{field}": 1 for field in popularity.FIELDS.values()},
@@ -279,12 +285,14 @@ def _event(doc: Doc) -> Event:
     update = doc.get("updateDescription", {})
     updated = update.get("updatedFields", {})
     if collection == "tweets":
-        return Event(EventName.TWEET_POSTED if inserted else _of_tweet(update), ids.bucket(key), key)
+        name = EventName.TWEET_POSTED if inserted else _of_tweet(update)
+        return Event(name, ids.bucket(key), key, _author(doc))
     if collection == "likes":
         name = EventName.TWEET_LIKED if inserted else EventName.TWEET_UNLIKED
         return Event(name, ids.bucket(key["t"]), key["t"], key["u"])
     if collection == "retweets":
-        return Event(EventName.TWEET_RETWEETED if inserted else EventName.RETWEET_UNDONE, ids.bucket(key), key)
+        name = EventName.TWEET_RETWEETED if inserted else EventName.RETWEET_UNDONE
+        return Event(name, ids.bucket(key), key, _author(doc))
     if collection == "blocks":
         name = EventName.BLOCK_CHANGED if key["k"] == Hiding.BLOCK else EventName.MUTE_CHANGED
         return Event(name, ids.spread(key["o"], ids.AUTHOR_BUCKETS), key["o"], key["t"])
@@ -295,6 +303,12 @@ def _event(doc: Doc) -> Event:
         name = EventName.USER_DELETED if "deleted_at" in updated else EventName.USER_CHANGED
         return Event(name, ids.spread(key, ids.AUTHOR_BUCKETS), key)
     return Event(EventName.HEARTBEAT, 0, updated.get("beat", 0))
+
+
+def _author(doc: Doc) -> int:
+    """Who made what was inserted; 0 for what was updated, whose document is not told."""
+    author_id: int = doc.get("fullDocument", {}).get("author", 0)
+    return author_id
 
 
 def _of_tweet(update: Doc) -> EventName:

@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 
 from datastore.errors import DomainError, ErrorCode
-from datastore.mongo import Doc, DuplicateKeyError, Mongo
+from datastore.mongo import Doc, DuplicateKeyError, Mongo, aggregated
 from datastore.records import CursorKind, Edge, Key
 from datastore.together import Find
 
 # Followers are walked in batches of this size: 16 KB on the wire.
 WALK_BATCH = 1000
+# Followers of several authors read in one round trip: 250 KB on the wire.
+EDGES_AT_ONCE = 10_000
 
 
 class Follows:
@@ -63,6 +65,20 @@ class Follows:
             if len(batch) < WALK_BATCH:
                 return
             after = batch[-1]
+
+    async def followers_of(self, author_ids: Sequence[int]) -> dict[int, list[int]]:
+        """The followers of each of these authors, in no order; none of those who come behind `EDGES_AT_ONCE` edges. One
+        round trip, answered from an index alone: a walk for each costs six times the CPU at 75 followers."""
+        # The order names the index, and says whose edges the limit cuts.
+        order = {"_id.a": 1, "at": -1, "_id.f": -1}
+        edges: list[Doc] = [{"$match": {"_id.a": {"$in": list(author_ids)}}}, {"$sort": order}]
+        by_author: Doc = {"_id": "$_id.a", "followers": {"$push": "$_id.f"}}
+        docs = await aggregated(self._follows, [*edges, {"$limit": EDGES_AT_ONCE + 1}, {"$group": by_author}])
+        found: dict[int, list[int]] = {doc["_id"]: doc["followers"] for doc in docs}
+        if sum(map(len, found.values())) <= EDGES_AT_ONCE:
+            return {author_id: found.get(author_id, []) for author_id in author_ids}
+        del found[max(found)]
+        return found
 
     async def count_followers(self, author_id: int, at_most: int) -> int:
         """How many follow an author by the edges themselves, counted up to `at_most`. Covered by the _id index."""

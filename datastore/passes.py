@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from datastore.drift import Position
-from datastore.mongo import Doc, DuplicateKeyError, Mongo
+from datastore.mongo import Doc, DuplicateKeyError, Mongo, aggregated
 
 _ID = "reconcile"
 
@@ -15,6 +15,15 @@ class Pass:
     number: int
     stage: int
     after: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What the last pass found, as far as the process saw it that ended it, and how long ago that was."""
+
+    drifted: int
+    left: int
+    ended_seconds_ago: float
 
 
 class Passes:
@@ -49,10 +58,21 @@ class Passes:
         stands = {"stage": stage, "after": {"$literal": after}, "until": _in(lease_seconds)}
         return await self._update([{"$set": stands}])
 
-    async def finish(self, next_in_seconds: float) -> bool:
-        """The pass is over; the next one is due then."""
+    async def finish(self, next_in_seconds: float, drifted: int, left: int) -> bool:
+        """The pass is over, and found so much; the next one is due then."""
         begun: Doc = {"stage": 0, "after": None, "holder": None, "until": None, "due": _in(next_in_seconds)}
-        return await self._update([{"$set": begun | {"pass": {"$add": ["$pass", 1]}}}])
+        ended: Doc = {"ended": "$$NOW", "drifted": drifted, "left": left, "pass": {"$add": ["$pass", 1]}}
+        return await self._update([{"$set": begun | ended}])
+
+    async def last(self) -> Ended | None:
+        """How the last pass ended; None if none has."""
+        age = {"$divide": [{"$subtract": ["$$NOW", "$ended"]}, 1000]}
+        stages: list[Doc] = [
+            {"$match": {"_id": _ID, "ended": {"$exists": True}}},
+            {"$project": {"age": age, "drifted": 1, "left": 1}},
+        ]
+        found = await aggregated(self._system, stages)
+        return Ended(found[0]["drifted"], found[0]["left"], found[0]["age"]) if found else None
 
     async def release(self) -> None:
         """Let another process go on at once."""

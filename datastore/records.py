@@ -63,6 +63,7 @@ class Session:
     user_id: int
     last_used_at: datetime
     user_agent: str | None
+    expires_at: datetime
 
     @property
     def created_at(self) -> datetime:

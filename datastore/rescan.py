@@ -71,7 +71,7 @@ class Rescan:
     async def _all(self) -> AsyncIterator[Event]:
         for collection, name in (("tweets", EventName.TWEET_POSTED), ("retweets", EventName.TWEET_RETWEETED)):
             async for doc in self._made(collection):
-                yield Event(name, ids.bucket(doc["_id"]), doc["_id"])
+                yield Event(name, ids.bucket(doc["_id"]), doc["_id"], doc["author"])
         async for doc in self._edges("follows"):
             author_id, follower_id = doc["_id"]["a"], doc["_id"]["f"]
             yield Event(EventName.USER_FOLLOWED, _bucket(author_id), author_id, follower_id)
@@ -88,7 +88,7 @@ class Rescan:
         after = ids.first_at(self._since_ms) - 1
         while True:
             query = {"_id": {"$gt": after}}
-            fields = {"_id": 1, "alive": 1, "imported": 1}
+            fields = {"author": 1, "alive": 1, "imported": 1}
             docs = await self._mongo.db[collection].find(query, fields).sort("_id", 1).limit(SLICE).to_list(None)
             for doc in docs:
                 if doc.get("alive") and not doc.get("imported"):

@@ -1,6 +1,6 @@
 """Sessions: one document a log-in, holding hashes of refresh tokens and never a token."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from datastore import ids
@@ -12,11 +12,17 @@ SPENT_KEPT = 50
 
 
 class Sessions:
-    """Open log-ins. A session is a token family: it ends as one."""
+    """Open log-ins. A session is a token family: it ends as one.
 
-    def __init__(self, mongo: Mongo, lifetime: timedelta) -> None:
+    `ended` is called behind every end that was made here, and before it is answered: with the session's id, or with
+    None where many may have ended."""
+
+    def __init__(
+        self, mongo: Mongo, lifetime: timedelta, ended: Callable[[int | None], None] = lambda session_id: None
+    ) -> None:
         self._sessions = mongo.sessions
         self._lifetime = lifetime
+        self._ended = ended
 
     async def add(self, user_id: int, refresh_hash: bytes, user_agent: str | None, now_ms: int) -> Session:
         """Open a session whose first refresh token hashes to `refresh_hash`."""
@@ -51,13 +57,19 @@ class Sessions:
         before = await self._sessions.find_one_and_update(query, change)
         if before is None:
             await self._sessions.delete_one({"_id": session_id, "spent": spent})
+            self._ended(session_id)
             return None
-        return _session(before | {"used": now})
+        return _session(before | {"used": now, "expires": now + self._lifetime})
 
     async def get(self, session_id: int, now: datetime) -> Session | None:
         """The session, None if it has ended."""
         doc = await self._sessions.find_one({"_id": session_id, "expires": {"$gt": now}}, {"spent": 0})
         return _session(doc) if doc else None
+
+    async def get_many(self, session_ids: Sequence[int], now: datetime) -> list[Session]:
+        """Those of the sessions that have not ended, in no order. One round trip."""
+        cursor = self._sessions.find({"_id": {"$in": list(session_ids)}, "expires": {"$gt": now}}, {"spent": 0})
+        return [_session(doc) for doc in await cursor.to_list(None)]
 
     async def of_user(self, user_id: int, now: datetime) -> Sequence[Session]:
         """A user's open sessions, newest first. At most 100."""
@@ -77,17 +89,20 @@ class Sessions:
     async def end(self, session_id: int) -> None:
         """End one session; idempotent."""
         await self._sessions.delete_one({"_id": session_id})
+        self._ended(session_id)
 
     async def revoke(self, user_id: int, session_id: int) -> bool:
         """End one session of this user's; False if they have no such session."""
         result = await self._sessions.delete_one({"_id": session_id, "user": user_id})
+        self._ended(session_id)
         return bool(result.deleted_count)
 
     async def end_all(self, user_id: int, but: int | None = None) -> None:
         """End every session of a user, `but` one; idempotent."""
         query: Doc = {"user": user_id} | ({"_id": {"$ne": but}} if but is not None else {})
         await self._sessions.delete_many(query)
+        self._ended(None)
 
 
 def _session(doc: Doc) -> Session:
-    return Session(doc["_id"], doc["user"], doc["used"], doc["agent"])
+    return Session(doc["_id"], doc["user"], doc["used"], doc["agent"], doc["expires"])

@@ -117,12 +117,14 @@ class Users:
 
     async def roads(self, user_id: int) -> Roads | None:
         """How their entries travel; None for nobody."""
-        doc = await self._users.find_one({"_id": user_id}, {"followers": 1, "top": 1, "switches": 1})
+        return (await self.roads_of([user_id])).get(user_id)
+
+    async def roads_of(self, user_ids: Sequence[int]) -> dict[int, Roads]:
+        """How the entries of each of them travel; nobody has none. One round trip."""
         # A tombstone whose purge has finished has none either; one that is being purged still has.
-        if doc is None or "top" not in doc:
-            return None
-        switches = tuple((row["from"], row["top"]) for row in doc.get("switches", ()))
-        return Roads(doc["followers"], doc["top"], switches)
+        query = {"_id": {"$in": list(user_ids)}, "top": {"$exists": True}}
+        docs = await self._users.find(query, {"followers": 1, "top": 1, "switches": 1}).to_list(None)
+        return {doc["_id"]: _roads(doc) for doc in docs}
 
     async def switch(self, user_id: int, top: bool, first_id: int) -> bool:
         """From now on, and from `first_id` on at the earliest, their entries take the other road; False if they are on
@@ -164,6 +166,11 @@ def findable(username: str, display_name: str) -> Doc:
     empty one is absent, so whoever sets it on a document there is unsets it then."""
     prefixes = terms.of_name(username, display_name)
     return {"prefixes": prefixes} if prefixes else {}
+
+
+def _roads(doc: Doc) -> Roads:
+    switches = tuple((row["from"], row["top"]) for row in doc.get("switches", ()))
+    return Roads(doc["followers"], doc["top"], switches)
 
 
 def _user(doc: Doc) -> User:

@@ -8,9 +8,9 @@ from typing import Generic, TypeVar
 
 import orjson
 
-from datastore.records import Tweet, User
+from datastore.records import Session, Tweet, User
 
-R = TypeVar("R", Tweet, User)
+R = TypeVar("R", Tweet, User, Session)
 
 
 class Copies(Enum):

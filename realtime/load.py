@@ -34,6 +34,10 @@ class Load:
         """Whether one more request is too many, whatever it asks."""
         return self._in_hand >= ALL * self._at_once
 
+    def turn_away(self) -> None:
+        """Count a request that was one too many."""
+        telemetry.SHED.labels("request").inc()
+
     @contextmanager
     def request(self) -> Iterator[None]:
         """Around one request: counts it and sets its deadline."""

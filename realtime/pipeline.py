@@ -16,6 +16,7 @@ from datastore.settings import Settings
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime import keys
+from realtime.asked import Asked
 from realtime.backlog import backlog
 from realtime.cache import Cache
 from realtime.connect import Client, RedisError
@@ -108,6 +109,7 @@ def open_rooms(mongo: Mongo, redis: Client, partitions: int, bounds: Bounds, top
         topics=Topics(redis),
         top_users=TopUsers(scripts, users, follows, entries, timelines, top_user_threshold),
         cache=Cache(scripts, tweets, users),
+        asked=Asked(users, tweets, follows),
         raise_event=partial(raise_event, redis, partitions),
     )
 

@@ -170,7 +170,7 @@ class Reconciler:
             if not await self._passes.keep(stage + 1, None, self._waits.lease):
                 return
             after = None
-        await self._passes.finish(self._waits.every)
+        await self._passes.finish(self._waits.every, len(report.drifts), report.left)
         log.info("reconcile.finished", number=at.number, drifts=len(report.drifts), left=report.left, busy=report.busy)
 
     async def once(self, repair: bool = True) -> Report:

@@ -14,10 +14,20 @@ from typing import Any
 import structlog
 from redis.exceptions import ResponseError
 
-from datastore.changes import Change, ChangeReader, Changes, Event, EventName, HistoryLostError, Lease, Token
+from datastore.changes import (
+    ENTRY_MADE,
+    Change,
+    ChangeReader,
+    Changes,
+    Event,
+    EventName,
+    HistoryLostError,
+    Lease,
+    Token,
+)
 from datastore.mongo import PyMongoError
 from datastore.rescan import Rescan, rescan, since_ms
-from realtime import keys
+from realtime import keys, telemetry
 from realtime.connect import Client, RedisError
 from realtime.scripts import Arg, Scripts, fresh_token
 
@@ -162,6 +172,8 @@ class Relay:
             marks = tuple((partition, next(left)) for partition in self._partitions_of(change.event))
             self._waiting.append(_Waiting(marks, change.token))
         self._unappended -= len(batch)
+        made = (change.event.subject_id for change in batch if change.event.name in ENTRY_MADE)
+        telemetry.note_ages(telemetry.ENTRIES_RELAYED, made)
 
     def _partitions_of(self, event: Event) -> Sequence[int]:
         if event.name is EventName.HEARTBEAT:

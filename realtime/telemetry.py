@@ -3,16 +3,32 @@
 import asyncio
 import sys
 from collections import deque
+from collections.abc import Iterable
 from itertools import count
 from typing import Any
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
-from datastore.records import Resync, TweetAdded, TweetRemoved
+from datastore import ids
+from datastore.records import Resync, ResyncReason, TweetAdded, TweetRemoved
 
 EVENTS_HANDLED = Counter("perch_events_handled", "Events a worker handled.", ["event"])
 EVENT_LAG = Gauge("perch_event_lag_seconds", "From relay to acknowledgement, of the newest batch.")
+# A second is what a reader may wait; behind it stand a leader's lease and longer outages.
+FANOUT_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+FANOUT_LAG = Histogram(
+    "perch_fanout_lag_seconds", "From a tweet's or retweet's id to its last timeline.", buckets=FANOUT_SECONDS
+)
+# Where that time goes, by the same clocks, and what comes behind it: "relayed" is in Redis, "taken" by a worker,
+# "shown" to those of this process who watch.
+ENTRY_AGE = Histogram(
+    "perch_entry_age_seconds",
+    "From a tweet's or retweet's id to a stage of its way.",
+    ["stage"],
+    buckets=FANOUT_SECONDS,
+)
+ENTRIES_RELAYED, ENTRIES_TAKEN, ENTRIES_SHOWN = map(ENTRY_AGE.labels, ("relayed", "taken", "shown"))
 PAIRS_WRITTEN = Counter("perch_fanout_pairs", "(reader, entry) pairs sent to Redis.")
 DEAD_LETTERS = Counter("perch_dead_letters", "Events set aside after too many deliveries.")
 LANES_WAITING = Gauge("perch_lanes_waiting", "Events of authors with many readers that wait behind each other.")
@@ -25,6 +41,12 @@ LIVE_READERS = Gauge("perch_live_readers", "Open home timeline subscriptions of 
 LIVE_EVENTS = Counter("perch_live_events", "Numbered events handed to subscriptions.", ["kind"])
 # Looked up once: it is counted for each event and socket.
 LIVE_EVENTS_BY_KIND = {kind: LIVE_EVENTS.labels(kind.__name__) for kind in (TweetAdded, TweetRemoved, Resync)}
+RESYNCS = Counter("perch_resyncs", "Readers told to fetch their page again, by reason.", ["reason"])
+RESYNCS_BY_REASON = {reason: RESYNCS.labels(reason.value) for reason in ResyncReason}
+LIVE_ROUNDS = Counter("perch_live_rounds", "Rounds in which live events were read, filtered and handed out together.")
+PAGE_ROUNDS = Histogram("perch_page_rounds", "Rounds that a home page took.", buckets=(1, 2, 3, 4, 6, 10))
+LOADER_BATCHES = Counter("perch_loader_batches", "Batches of nested fields' records: rounds of a resolver.", ["loader"])
+LOADER_KEYS = Counter("perch_loader_keys", "Records asked for in those batches.", ["loader"])
 LIVE_READ_ON = Counter("perch_live_read_on", "Times a reader's stream was read because pub/sub did not suffice.")
 COPY_READS = Counter("perch_copy_reads", "Tweets and people looked up among copies.", ["layer", "kind", "outcome"])
 RECONCILE_COMPARED = Counter("perch_reconcile_compared", "Derived things compared with their truth.", ["kind"])
@@ -35,6 +57,13 @@ TASKS = Gauge("perch_tasks", "Tasks of this process's event loop, as of the last
 LAG_LOOK_SECONDS, LAG_WINDOW_LOOKS = 0.1, 50
 # Going through ten thousand tasks takes a millisecond or two.
 TASKS_LOOKS = 10
+
+
+def note_ages(stage: Histogram, entry_ids: Iterable[int]) -> None:
+    """Entries have come to a stage."""
+    now_ms = ids.now_ms()
+    for entry_id in entry_ids:
+        stage.observe(max(now_ms - ids.at_ms(entry_id), 0) / 1000)
 
 
 async def follow_loop_lag() -> None:

@@ -7,13 +7,14 @@ batch for a lane of their own, so that nobody else waits for them.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import structlog
 from redis.exceptions import ResponseError
 
-from datastore.changes import Event, EventName
+from datastore import ids
+from datastore.changes import ENTRY_MADE, Event, EventName
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisError, passes_by_itself
 from realtime.handlers import HANDLERS, Rooms, TooManyError
@@ -22,6 +23,7 @@ from realtime.relay import Waits, decode, ensure_group
 from realtime.scripts import Scripts, fresh_token
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 EVENTS_PER_BATCH = 100
 # An event that failed so often is set aside, so that those behind it move on.
@@ -184,20 +186,18 @@ class Worker:
         """The authors' events side by side, each author's in their order: as in partitions of their own. Nothing runs
         on behind a failure. Gives those that were handled; the others have gone into lanes."""
         by_bucket: dict[int, list[tuple[Delivery, Event]]] = {}
+        made: list[int] = []
         for one in deliveries:
             event = decode(one.fields)
             by_bucket.setdefault(event.bucket, []).append((one, event))
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                runs = [tasks.create_task(self._run_in_order(group, rooms)) for group in by_bucket.values()]
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
+            if event.name in ENTRY_MADE:
+                made.append(event.subject_id)
+        telemetry.note_ages(telemetry.ENTRIES_TAKEN, made)
+        runs = await _side_by_side(self._run_in_order(group, rooms) for group in by_bucket.values())
         # Copies first: what is told next must not be read from an old one.
         await rooms.cache.flush()
-        telemetry.PAIRS_WRITTEN.inc(await rooms.fanout.flush())
-        await rooms.top_tweets.flush()
-        await rooms.topics.flush()
-        handled = {one.entry_id for run in runs for one in run.result()}
+        await _side_by_side([rooms.fanout.flush(), rooms.top_tweets.flush(), rooms.topics.flush()])
+        handled = {one.entry_id for run in runs for one in run}
         return [one for one in deliveries if one.entry_id in handled]
 
     async def _run_in_order(self, events: Sequence[tuple[Delivery, Event]], rooms: Rooms) -> list[Delivery]:
@@ -219,6 +219,8 @@ class Worker:
                 if _is_beat(one):
                     pipe.hset(keys.HEARTBEATS, str(one.partition), one.fields["s"])
                 telemetry.EVENTS_HANDLED.labels(one.fields.get("e", "junk")).inc()
+                if one.fields.get("e") in ENTRY_MADE:
+                    telemetry.FANOUT_LAG.observe(max(now_ms - ids.at_ms(int(one.fields["s"])), 0) / 1000)
             await pipe.execute()
         telemetry.EVENT_LAG.set(max(now_ms - int(deliveries[0].fields.get("at", now_ms)), 0) / 1000)
 
@@ -242,6 +244,16 @@ class Worker:
         await self._redis.xack(keys.events(letter.partition), keys.GROUP, letter.entry_id)
         telemetry.DEAD_LETTERS.inc()
         log.error("worker.dead_letter", event_fields=letter.fields, reason=reason)
+
+
+async def _side_by_side(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What they give, in order. Raises the first failure, and behind it nothing runs on."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(call) for call in calls]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in running]
 
 
 def _is_beat(one: Delivery) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from datastore.records import HomeEdge, HomeTimelineEvent, Regard, TweetAdded
+from datastore.records import HomeEdge, HomeTimelineEvent, Regard, Resync, TweetAdded
 from datastore.together import together
 from realtime import telemetry
 from realtime.reader import Numbered
@@ -51,6 +51,10 @@ class Audience:
                 events[place] = TweetAdded(asked[place][1].token, edge) if edge else None
         for kind, count in Counter(type(event) for event in events if event).items():
             telemetry.LIVE_EVENTS_BY_KIND[kind].inc(count)
+        for event in events:
+            if isinstance(event, Resync):
+                telemetry.RESYNCS_BY_REASON[event.reason].inc()
+        telemetry.LIVE_ROUNDS.inc()
         return events, scene
 
     async def _edges(self, asked: Sequence[Asked], scene: Scene) -> list[HomeEdge | None]:

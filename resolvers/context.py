@@ -27,6 +27,7 @@ from realtime.copies import Copies
 from realtime.hub import Hub
 from realtime.limits import Budgets, Limits, budgets
 from realtime.load import Load
+from realtime.open_sessions import OpenSessions
 from realtime.scripts import Scripts
 from realtime.timelines import Bounds, Timelines
 from realtime.top_tweets import TopTweets
@@ -40,6 +41,7 @@ class Services:
 
     users: Users
     sessions: Sessions
+    open_sessions: OpenSessions
     session_ends: SessionEnds
     tweets: Tweets
     follows: Follows
@@ -131,11 +133,13 @@ def _open(mongo: Mongo, redis: Client, live_redis: Client, options: Options) -> 
     scripts = Scripts(redis)
     users, follows, tweets, retweets = Users(mongo), Follows(mongo), Tweets(mongo), Retweets(mongo)
     entries = Entries(tweets, retweets)
+    open_sessions = OpenSessions(mongo, options.refresh_token)
     load = Load(options.requests_at_once, options.request_seconds)
     timelines = Timelines(scripts, follows, entries, options.bounds, load)
     return Services(
         users=users,
-        sessions=Sessions(mongo, options.refresh_token),
+        sessions=open_sessions.truth,
+        open_sessions=open_sessions,
         session_ends=SessionEnds(mongo),
         tweets=tweets,
         follows=follows,
@@ -161,7 +165,8 @@ class Context:
 
     `refused` is why the token was not accepted: it fails the operation before anything runs. `bill` is what it was
     charged, `due` what the events of a subscription have cost beyond that. `take_over` is called with a
-    homeTimelineEvents subscription by a transport that delivers its events itself.
+    homeTimelineEvents subscription by a transport that delivers its events itself. `operation` is what metrics count
+    this under, once that is known.
     """
 
     services: Services
@@ -173,6 +178,7 @@ class Context:
     refused: RequestError | None = None
     connection_params: dict[str, Any] | None = None
     take_over: "Callable[[Watch], None] | None" = None
+    operation: str = "unknown"
     _loaders: Loaders | None = field(init=False, default=None)
     bill: Bill | None = field(init=False, default=None)
     due: int | None = field(init=False, default=None)

@@ -27,15 +27,15 @@ def viewer(context: Context) -> int:
 async def authenticate(context: Context, authorization: str | None) -> None:
     """Settle who asks from an Authorization value; without one they stay anonymous. Raises UNAUTHENTICATED.
 
-    The session is looked up each time: one that ended is refused at once, whatever its token says. Raises UNAVAILABLE
-    while nobody can look.
+    A session that has ended is refused, whatever its token says: at once by the process that ended it, by any other
+    within a second (realtime/open_sessions.py). Raises UNAVAILABLE while nobody can look.
     """
     token = bearer(authorization)
     if token is None:
         return
     identity = context.services.credentials.identify(token)
     try:
-        session = await context.services.sessions.get(identity.session_id, context.now())
+        session = await context.services.open_sessions.get(identity.session_id, context.now())
     except PyMongoError as error:
         raise outage(error) or error from error
     if session is None or session.user_id != identity.user_id:

@@ -32,6 +32,8 @@ async def home_timeline_events(info: Info, after: str | None) -> AsyncGenerator[
             event = await _event(context, viewer_id, numbered, wanted)
             if event:
                 telemetry.LIVE_EVENTS_BY_KIND[type(event)].inc()
+                if isinstance(event, Resync):
+                    telemetry.RESYNCS_BY_REASON[event.reason].inc()
                 yield event
 
 

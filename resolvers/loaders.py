@@ -11,6 +11,7 @@ from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.records import Regard, Tweet, User
 from datastore.retweets import Retweets
+from realtime import telemetry
 from realtime.cache import Cache
 from realtime.copies import Copies
 
@@ -23,9 +24,9 @@ Batch = Callable[[list[K]], Coroutine[Any, Any, Sequence[V]]]
 class Loader(Generic[K, V]):
     """Reads by key, batched over one tick of the loop, each key once."""
 
-    def __init__(self, batch: Batch[K, V]) -> None:
+    def __init__(self, batch: Batch[K, V], name: str = "other") -> None:
         self._ready: dict[K, V] = {}
-        self._loader: DataLoader[K, V] = DataLoader(_contained(batch), max_batch_size=1000)
+        self._loader: DataLoader[K, V] = DataLoader(_contained(batch, name), max_batch_size=1000)
 
     def ready(self, key: K, value: V) -> None:
         """Hand in a value that a parent read already: `load` then answers without waiting."""
@@ -51,8 +52,10 @@ class Loader(Generic[K, V]):
         return await found if asyncio.isfuture(found) else found  # type: ignore[return-value]
 
 
-def _contained(batch: Batch[K, V]) -> Callable[[list[K]], Coroutine[Any, Any, list[V]]]:
+def _contained(batch: Batch[K, V], name: str) -> Callable[[list[K]], Coroutine[Any, Any, list[V]]]:
     async def load(keys: list[K]) -> list[V]:
+        telemetry.LOADER_BATCHES.labels(name).inc()
+        telemetry.LOADER_KEYS.labels(name).inc(len(keys))
         try:
             return list(await batch(keys))
         except asyncio.CancelledError as error:
@@ -75,12 +78,12 @@ class Loaders:
     def __init__(self, cache: Cache, follows: Follows, likes: Likes, retweets: Retweets, blocks: Blocks) -> None:
         self._cache = cache
         self.copies = Copies.SHARED
-        self.users: Loader[int, User | None] = Loader(self.profiles)
-        self.tweets: Loader[int, Tweet | None] = Loader(self._living_tweets)
-        self.follows: Loader[tuple[int, int], bool] = Loader(_membership(follows.existing))
-        self.likes: Loader[tuple[int, int], bool] = Loader(_membership(likes.existing))
-        self.retweets: Loader[tuple[int, int], bool] = Loader(_membership(retweets.existing))
-        self.regards: Loader[tuple[int, int], Regard] = Loader(_regards(blocks))
+        self.users: Loader[int, User | None] = Loader(self.profiles, "users")
+        self.tweets: Loader[int, Tweet | None] = Loader(self._living_tweets, "tweets")
+        self.follows: Loader[tuple[int, int], bool] = Loader(_membership(follows.existing), "follows")
+        self.likes: Loader[tuple[int, int], bool] = Loader(_membership(likes.existing), "likes")
+        self.retweets: Loader[tuple[int, int], bool] = Loader(_membership(retweets.existing), "retweets")
+        self.regards: Loader[tuple[int, int], Regard] = Loader(_regards(blocks), "regards")
 
     async def profiles(self, user_ids: Sequence[int]) -> list[User | None]:
         """In order, None for who is gone. No loader remembers them."""

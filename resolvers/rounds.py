@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from datastore.records import HomeTimelineEvent
+from datastore.records import HomeTimelineEvent, TweetAdded
+from realtime import telemetry
 from realtime.reader import Numbered, Reader
 from resolvers.audience import Audience, Scene
 from resolvers.context import Services
@@ -143,6 +144,8 @@ class Rounds:
                     late[listener] = [(event, begun)]
             except Exception as error:
                 listener.fail(error)
+        shown = {event.edge.entry_id for event in events if isinstance(event, TweetAdded)}
+        telemetry.note_ages(telemetry.ENTRIES_SHOWN, shown)
         for listener, its in late.items():
             self._busy(listener, partial(listener.taker.give_slowly, its, scene))
 

@@ -8,6 +8,7 @@ from datastore import ids
 from datastore.ids import Kind
 from datastore.records import HomeEdge, HomeTimeline, Key, Regard, TimelineSource, Tweet
 from datastore.together import Find, together
+from realtime import telemetry
 from realtime.timelines import Skeleton
 from resolvers import guards, selection
 from resolvers.context import Context, Info, Services
@@ -95,6 +96,7 @@ async def home(info: Info, first: int | None, after: Key | None) -> HomeTimeline
         before = looked_at[0] if looked_at else before
         if not more or len(edges) == size:
             break
+    telemetry.PAGE_ROUNDS.observe(round_ + 1)
     return HomeTimeline(edges, more, after is not None, token, before)
 
 

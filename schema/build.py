@@ -1,5 +1,6 @@
 """The schema, built from its parts, with the limits that hold before any resolver runs."""
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
@@ -14,10 +15,11 @@ from strawberry.types.graphql import OperationType
 
 from datastore.errors import RequestError
 from resolvers.context import Context
+from schema import metrics
 from schema.charges import Charged, Plans, counted
 from schema.documents import Documents
 from schema.errors import FieldError, TextTooLong, render
-from schema.executor import InPlace
+from schema.executor import Shaped
 from schema.limits import CACHED_DOCUMENTS, COST, RULES, TOKENS, Judge, NoIntrospection, judge_by
 from schema.mutation import Mutation
 from schema.query import Query
@@ -75,15 +77,22 @@ class PerchSchema(strawberry.Schema):
         *args: Any,
         operation_extensions: Any = None,
         allowed_operation_types: Any = None,
+        context_value: Any = None,
         **kwargs: Any,
     ) -> Any:
         """An operation over HTTP, which carries no subscription."""
+        began = time.perf_counter()
         allowed = set(allowed_operation_types or OperationType) - {OperationType.SUBSCRIPTION}
+        result: Any
         try:
             text = self.documents.text_of(query, operation_extensions)
         except RequestError as error:
-            return _unserved(error)
-        return await super().execute(text, *args, allowed_operation_types=allowed, **kwargs)
+            result = _unserved(error)
+        else:
+            kwargs |= {"allowed_operation_types": allowed, "context_value": context_value}
+            result = await super().execute(text, *args, **kwargs)
+        metrics.note(getattr(context_value, "operation", metrics.UNKNOWN), result, began)
+        return result
 
     async def stream(self, query: str | None, *args: Any, context_value: Any = None, **kwargs: Any) -> Any:
         """An operation of a socket. The socket has one context; each operation gets its own, with its own loaders."""
@@ -92,7 +101,8 @@ class PerchSchema(strawberry.Schema):
         except RequestError as error:
             return _one(_unserved(error))
         context = context_value.for_operation()
-        return counted(await super().stream(text, *args, context_value=context, **kwargs), context)
+        results = await super().stream(text, *args, context_value=context, **kwargs)
+        return metrics.noted(counted(results, context), context)
 
 
 def _unserved(error: RequestError) -> PreExecutionError:
@@ -119,7 +129,7 @@ def build(cost_limit: int = COST, introspection: bool = True, documents: Documen
             lambda: Validated(judge),
             lambda: Charged(plans),
         ],
-        execution_context_class=InPlace,
+        execution_context_class=Shaped,
         config=StrawberryConfig(disable_field_suggestions=True),
     )
     schema.documents = documents or Documents()

@@ -17,15 +17,17 @@ from schema.callers import needs_viewer
 from schema.cost import Plan, objects, plan
 from schema.errors import render
 from schema.limits import CACHED_DOCUMENTS
+from schema.metrics import label_of
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of an operation before it runs; `personal` if it needs an account."""
+    """What is known of an operation before it runs; `personal` if it needs an account, `label` for metrics."""
 
     document: DocumentNode
     plan: Plan
     personal: bool
+    label: str
 
 
 class Plans:
@@ -45,7 +47,7 @@ class Plans:
             operation = get_operation_ast(document, name)
             assert operation  # noqa: S101  likewise
             planned = plan(execution.schema._schema, document, operation)
-            found = Known(document, planned, needs_viewer(document, operation))
+            found = Known(document, planned, needs_viewer(document, operation), label_of(document, operation))
             if len(self._plans) >= CACHED_DOCUMENTS:
                 self._plans.clear()
             self._plans[id(document), name] = found
@@ -63,6 +65,7 @@ class Charged(SchemaExtension):
     async def on_execute(self) -> Any:
         execution, limit = self.execution_context, self._plans.limit
         known, variables = self._plans.of(execution), execution.variables or {}
+        execution.context.operation = known.label
         if known.personal:
             guards.viewer(execution.context)
         plan = known.plan

@@ -18,6 +18,8 @@ from schema.limits import RULES, TOKENS, judge_by
 Mode = Literal["off", "prefer", "only"]
 # What a process remembers of documents that clients brought with their hash; a body has at most 64 KiB.
 REMEMBERED_CHARACTERS = 4_000_000
+# What code generators write before a hash.
+_ALGORITHM = "sha256:"
 
 
 class BadDocumentError(Exception):
@@ -102,7 +104,7 @@ def _hash_in(named: object) -> str:
     name = named.get("sha256Hash") if isinstance(named, dict) and named.get("version") == 1 else None
     if not isinstance(name, str):
         raise bad_input("`persistedQuery` is {version: 1, sha256Hash: ...}.")
-    return name.lower()
+    return name.lower().removeprefix(_ALGORITHM)
 
 
 def read(manifest: Path) -> dict[str, str]:
@@ -116,6 +118,7 @@ def read(manifest: Path) -> dict[str, str]:
         raise BadDocumentError(f"{manifest}: {error}") from error
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         raise BadDocumentError(f"{manifest}: not an object from hash to text")
+    found = {name.removeprefix(_ALGORITHM): text for name, text in found.items()}
     for name, text in found.items():
         if hash_of(text) != name:
             raise BadDocumentError(f"{manifest}: {name} is not the SHA-256 of its document")

@@ -13,6 +13,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError
 
 from datastore import errors
 from resolvers import guards
+from schema import metrics
 from schema.enums import ErrorCode
 
 log = structlog.get_logger()
@@ -53,6 +54,7 @@ async def answered(make: Callable[..., P], call: Awaitable[Any], *fields: str) -
     try:
         answer = await call
     except errors.DomainError as error:
+        metrics.REFUSALS.labels(error.code).inc()
         return make(errors=[refused(error)])
     return make(errors=[], **dict.fromkeys(fields, answer))
 

@@ -1,90 +1,154 @@
-"""Executor: reads plain fields in place, in one step for each; whatever else a field may be is graphql-core's road.
+"""Executor: graphql-core's, but that what lies below an outermost field is read by a shape that is kept with its
+document (schema/shapes.py). Tells no error itself.
 
-A field is plain if it gives a leaf, takes no argument and nothing but its parent: most of an answer is such fields, and
-graphql-core builds a path, an info and a resolver's arguments for each of them.
+A shape knows one case, that all is well. Whatever else comes up, it is let go: graphql-core completes the field anew
+from the value that it gave, with errors, nulls and paths as the specification has them. The fields below are then
+resolved a second time, which they bear: they read.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from operator import attrgetter
-from typing import Any, cast
+import asyncio
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from typing import Any
 
-from graphql import GraphQLField, GraphQLObjectType, get_nullable_type, is_leaf_type
+from graphql import (
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
+    Node,
+    VariableNode,
+    get_named_type,
+    is_leaf_type,
+)
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
-from strawberry.types.field import StrawberryField
 
-# Where a type keeps what is made of its fields once.
-_PLAIN = "perch.plain"
-Read = Callable[[Any], Any]
+from schema.limits import CACHED_DOCUMENTS
+from schema.shapes import Complete, Reading, Site, completion
+
+# Where a schema keeps what is made for its documents.
+_SHAPES = "perch.shapes"
+# Of one field for the values of the variables that @skip and @include ask: enough for those of a client; who tries more
+# is answered by graphql-core alone.
+VARIANTS = 16
 
 
-class InPlace(StrawberryGraphQLCoreExecutionContext):
-    """graphql-core's executor but for plain fields. Answers, errors and their order are the same."""
+class Shaped(StrawberryGraphQLCoreExecutionContext):
+    """Answers, errors and their order are graphql-core's."""
 
-    def execute_fields(
+    # Whether a shape has failed in this operation: then nobody tries another one.
+    by_the_book = False
+
+    def complete_value(
         self,
-        parent_type: GraphQLObjectType,
-        source_value: Any,
+        return_type: GraphQLOutputType,
+        field_details_list: Any,
+        info: GraphQLResolveInfo[Any],
         path: Any,
-        grouped_field_set: Any,
+        result: Any,
         position_context: Any,
     ) -> Any:
-        """The values by response name, in the order of the document; or somebody who waits for them."""
-        plain = plain_of(parent_type)
-        results: dict[str, Any] = {}
-        others: dict[str, Any] = {}
-        for name, details in grouped_field_set.items():
-            read = plain.get(details[0].node.name.value)
-            results[name] = value = read(source_value) if read else None
-            if value is None:
-                others[name] = details
-        if not others:
-            return results
-        found = super().execute_fields(parent_type, source_value, path, others, position_context)
-        if self.is_awaitable(found):
-            return _joined(results, cast("Awaitable[dict[str, Any]]", found))
-        results.update(cast("dict[str, Any]", found))
-        return results
-
-
-async def _joined(results: dict[str, Any], found: Awaitable[dict[str, Any]]) -> dict[str, Any]:
-    results.update(await found)
-    return results
-
-
-def plain_of(type_: GraphQLObjectType) -> Mapping[str, Read]:
-    """How the plain fields of a type are read, by name."""
-    found: Mapping[str, Read] | None = type_.extensions.get(_PLAIN)
-    if found is None:
-        reads = {name: _read(field) for name, field in type_.fields.items()}
-        found = {name: read for name, read in reads.items() if read} | {"__typename": lambda _: type_.name}
-        type_.extensions[_PLAIN] = found
-    return found
-
-
-def _read(field: GraphQLField) -> Read | None:
-    """What gives the completed value of a plain field, None for a null and for whatever graphql-core has to complain
-    about; None if the field is not plain."""
-    leaf = get_nullable_type(field.type)
-    definition = (field.extensions or {}).get("strawberry-definition")
-    if not is_leaf_type(leaf) or not isinstance(definition, StrawberryField) or field.args or definition.extensions:
-        return None
-    get = _getter(definition)
-    complete = leaf.coerce_output_value
-
-    def read(source: Any) -> Any:
+        """The value as it stands in the answer; or somebody who waits for it."""
+        given = return_type, field_details_list, info, path, result, position_context
+        complete = None if self.by_the_book else self._shape(return_type, field_details_list, info)
+        if complete is None:
+            return super().complete_value(*given)
+        reading = Reading(self)
         try:
-            value = get(source)
-            return None if value is None else complete(value)
+            value = complete(result, reading)
         except Exception:
-            return None  # once more on the long road, which tells
+            return self._by_the_book(given, reading)
+        return self._awaited(value, reading, given) if reading.waiting else value
 
-    return read if get else None
+    async def _awaited(self, value: Any, reading: Reading, given: Any) -> Any:
+        """The value when all that it waits for has come."""
+        try:
+            while waiting := reading.waiting:
+                reading.waiting = []
+                found = await _all([one[0] for one in waiting])
+                for (_, complete, answer, name), each in zip(waiting, found, strict=True):
+                    answer[name] = complete(each, reading)
+        except Exception:
+            told = self._by_the_book(given, reading)
+            return await told if self.is_awaitable(told) else told
+        return value
+
+    def _by_the_book(self, given: Any, reading: Reading) -> Any:
+        for awaitable, *_ in reading.waiting:
+            _drop(awaitable)
+        self.by_the_book = True
+        return super().complete_value(*given)
+
+    def _shape(self, return_type: GraphQLOutputType, details: Any, info: GraphQLResolveInfo[Any]) -> Complete | None:
+        """The shape of a field's values, made when the field is first met; None for graphql-core."""
+        wrapped = self.middleware_manager and self.middleware_manager.middlewares
+        if wrapped or is_leaf_type(get_named_type(return_type)):
+            return None
+        kept: dict[tuple[int, ...], _Variants] = self.schema.extensions.setdefault(_SHAPES, {})
+        key = (id(return_type), *(id(one.node) for one in details))
+        variants = kept.get(key)
+        if variants is None:
+            if len(kept) >= CACHED_DOCUMENTS:
+                kept.clear()
+            variants = kept[key] = _Variants(details, info)
+        return variants.of(return_type, details, info, self.variable_values.coerced)
 
 
-def _getter(definition: StrawberryField) -> Read | None:
-    resolver = definition.base_resolver
-    if resolver is None:
-        return attrgetter(definition.python_name)
-    parent = resolver.parent_parameter
-    alone = parent is not None and [*resolver.signature.parameters] == [parent.name]
-    return cast("Read", resolver.wrapped_func) if alone and not resolver.is_async else None
+class _Variants:
+    """The shapes of a field where it stands in a document, by the values that @skip and @include ask."""
+
+    def __init__(self, details: Any, info: GraphQLResolveInfo[Any]) -> None:
+        # Kept, since they are known by their identity.
+        self._nodes = [one.node for one in details]
+        self._asked = sorted(set(_conditions(self._nodes, info.fragments)))
+        self._known: dict[tuple[Any, ...], Complete | None] = {}
+
+    def of(
+        self, type_: GraphQLOutputType, details: Any, info: GraphQLResolveInfo[Any], variables: dict[str, Any]
+    ) -> Complete | None:
+        values = tuple(variables.get(name) for name in self._asked)
+        if values not in self._known:
+            if len(self._known) >= VARIANTS:
+                return None
+            field = info.parent_type.fields.get(info.field_name)
+            # What asks about the schema is not asked often.
+            self._known[values] = completion(type_, Site(info.parent_type, field, details)) if field else None
+        return self._known[values]
+
+
+def _conditions(nodes: Iterable[Node], fragments: dict[str, FragmentDefinitionNode]) -> Iterator[str]:
+    """The names of the variables that decide which fields below these nodes are asked for."""
+    left: list[Any] = [*nodes]
+    seen: set[str] = set()
+    while left:
+        node = left.pop()
+        for directive in node.directives or ():
+            if directive.name.value in ("skip", "include"):
+                values = (argument.value for argument in directive.arguments or ())
+                yield from (value.name.value for value in values if isinstance(value, VariableNode))
+        if isinstance(node, FragmentSpreadNode) and node.name.value not in seen:
+            seen.add(node.name.value)
+            left.append(fragments[node.name.value])
+        selection = getattr(node, "selection_set", None)
+        left += selection.selections if selection else ()
+
+
+async def _all(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
+    """What each gives, in order, all at once. When one fails the others are cancelled."""
+    if len(awaitables) == 1:
+        return [await awaitables[0]]
+    # One after the other: they run by themselves, and most of them are done when the first one is.
+    futures = [asyncio.ensure_future(one) for one in awaitables]
+    try:
+        return [await one for one in futures]
+    except BaseException:
+        for one in futures:
+            one.cancel()
+        await asyncio.gather(*futures, return_exceptions=True)
+        raise
+
+
+def _drop(awaitable: Any) -> None:
+    """Let go of what nobody waits for any more."""
+    end = getattr(awaitable, "close", None) or getattr(awaitable, "cancel", None)
+    if end:
+        end()

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from resolvers.context import Context, Services
 from resolvers.rounds import stop
+from schema import metrics
 
 # How soon after its token's end, or after the limit of its silence, a socket closes at the latest.
 LOOK_SECONDS = 0.5
@@ -81,10 +82,12 @@ class Sockets:
     def add(self, connection: Connection) -> None:
         """Enter a connection of which nobody knows yet whose it is."""
         self._open.add(connection)
+        metrics.CONNECTIONS.set(len(self._open))
 
     def discard(self, connection: Connection) -> None:
         """Take a connection out; idempotent."""
         self._open.discard(connection)
+        metrics.CONNECTIONS.set(len(self._open))
         self.waiting.discard(connection)
         self.leave(connection)
 
@@ -136,8 +139,10 @@ class Sockets:
             connection.end(SESSION_ENDED)
 
     async def follow(self, services: Services) -> None:
-        """Close connections as their sessions end, in whatever process that happens; until cancelled."""
+        """Close connections as their sessions end, in whatever process that happens, and let requests know; until
+        cancelled."""
         async for session_id in services.session_ends.follow(self.session_ids):
+            services.open_sessions.forget(session_id)
             self.end_session(session_id)
 
     async def run(self) -> None:
@@ -171,6 +176,7 @@ class Sockets:
             for connection in list(self._open)[: self._patience.drain_slice]:
                 connection.end(DRAINED)
                 self._open.discard(connection)
+            metrics.CONNECTIONS.set(len(self._open))
             await asyncio.sleep(self._patience.drain_pause_seconds)
 
 

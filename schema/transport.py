@@ -78,6 +78,7 @@ class Endpoint(GraphQL[Context, None]):
         """The answer to an operation, within the time and the number of requests that this process allows itself."""
         load = self._services.load
         if load.full:
+            load.turn_away()
             return refusal(503, "Too many requests at once. Try again.", "OVERLOADED")
         with load.request():
             return await self.run(request)

@@ -1,13 +1,9 @@
--- Shared by every script: names, the sentinel, numbering, trimming. Ids stay strings; numbers are for comparing only
+-- Shared by every script: the sentinel, numbering, trimming. Ids stay strings; numbers are for comparing only
 -- (tostring of a number loses digits).
 --
 -- The sentinel is the member with the lowest score of a timeline. Its score is the floor: the set is complete above it
 -- and says nothing at or below it. Its name is 'floor' when the timeline is served, and 'b:<token>:<deadline ms>'
 -- while somebody builds it.
-
-local function names(tail)
-  return 'tl:' .. tail, 'on:' .. tail, 'ev:' .. tail, 'live:' .. tail
-end
 
 -- The sentinel's name and the floor as a string; nil if the timeline is not kept.
 local function sentinel(tl)
@@ -15,14 +11,17 @@ local function sentinel(tl)
   return low[1], low[2]
 end
 
--- Chain one event to the reader's stream, if the reader is present: (previous token, token) is its number.
-local function number(on, ev, channel, token, payload, kept, ttl_ms)
+-- Chain one event to the reader's stream, if the reader is present: (previous token, token) is its number. The token is
+-- of the script's nonce and the event's place in it; made only here, since most readers are absent.
+local function number(tail, nonce, at, payload, kept, ttl_ms)
+  local on = 'on:' .. tail
   local prev = redis.call('HGET', on, 'last')
   if not prev then return 0 end
+  local ev, token = 'ev:' .. tail, nonce .. '.' .. at
   redis.call('XADD', ev, 'MAXLEN', '~', kept, '*', 'p', prev, 't', token, 'd', payload)
   redis.call('PEXPIRE', ev, ttl_ms)
   redis.call('HSET', on, 'last', token)
-  redis.call('SPUBLISH', channel, prev .. ':' .. token .. ':' .. payload)
+  redis.call('SPUBLISH', 'live:' .. tail, prev .. ':' .. token .. ':' .. payload)
   return 1
 end
 

@@ -77,9 +77,9 @@ async def test_writes_are_events_in_the_order_of_their_commits(mongo: Mongo, cha
     await follows.remove(BOB, ANN)
     ann, bob = ids.spread(ANN, 1024), ids.spread(BOB, 1024)
     assert await events(changes, await leased(changes, "a")) == [
-        Event(EventName.TWEET_POSTED, ann, first.id),
+        Event(EventName.TWEET_POSTED, ann, first.id, ANN),
         Event(EventName.USER_FOLLOWED, ann, ANN, BOB),
-        Event(EventName.TWEET_POSTED, bob, second.id),
+        Event(EventName.TWEET_POSTED, bob, second.id, BOB),
         Event(EventName.TWEET_CHANGED, ann, first.id),
         Event(EventName.TWEET_DELETED, ann, first.id),
         Event(EventName.USER_UNFOLLOWED, ann, ANN, BOB),
@@ -143,7 +143,7 @@ async def test_a_counter_that_moves_a_place_is_another_event_than_one_that_moves
     found = [event for event in await events(changes, await leased(changes, "a")) if "iked" not in event.name]
     unranked, ranked = (Event(name, bucket, tweet.id) for name in (EventName.TWEET_CHANGED, EventName.TWEET_RANKED))
     assert found == [
-        Event(EventName.TWEET_POSTED, bucket, tweet.id),
+        Event(EventName.TWEET_POSTED, bucket, tweet.id, ANN),
         *[unranked] * 5,
         *[ranked] * 2,
         unranked,  # her own: no place moves

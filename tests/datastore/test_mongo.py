@@ -104,6 +104,8 @@ async def ask_everything(mongo: Mongo, people: list[int]) -> None:
     await follows.existing([(bob, other) for other in people[:100]])
     await follows.followee_ids(bob)
     assert [batch async for batch in follows.walk_followers(ann)]
+    assert await follows.followers_of(people[:5])
+    assert await users.roads_of(people[:5])
     await follows.remove(people[7], people[8])
 
     await likes.add(ann, tweet.id, NOW_MS)
@@ -254,6 +256,12 @@ async def test_edges_are_looked_up_in_the_index_alone(profile: list[Doc]) -> Non
 async def test_followees_are_read_from_the_index_alone(profile: list[Doc]) -> None:
     (found,) = (e for e in profile if e["op"] == "query" and e["command"].get("projection") == {"_id.a": 1, "at": 1})
     assert found["nreturned"] > 100
+    assert found["docsExamined"] == 0
+
+
+async def test_followers_of_several_are_read_from_the_index_alone(profile: list[Doc]) -> None:
+    (found,) = (e for e in profile if e["ns"].endswith("follows") and "$group" in str(e["command"].get("pipeline")))
+    assert found["keysExamined"] > PEOPLE
     assert found["docsExamined"] == 0
 
 

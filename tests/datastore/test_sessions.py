@@ -21,7 +21,7 @@ def sessions(mongo: Mongo) -> Sessions:
 
 async def test_a_session_is_there_until_it_ends(sessions: Sessions) -> None:
     session = await sessions.add(7, b"first", "a browser", NOW_MS)
-    assert session == Session(session.id, 7, NOW, "a browser")
+    assert session == Session(session.id, 7, NOW, "a browser", NOW + LIFETIME)
     assert session.created_at == NOW
     assert await sessions.get(session.id, NOW) == session
     await sessions.end(session.id)
@@ -35,7 +35,7 @@ async def test_a_refresh_token_is_good_for_one_use(sessions: Sessions) -> None:
     for number in range(5):
         later = NOW + timedelta(days=number)
         rotated = await sessions.rotate(session.id, b"%d" % number, b"%d" % (number + 1), later)
-        assert rotated == Session(session.id, 7, later, None)
+        assert rotated == Session(session.id, 7, later, None, later + LIFETIME)
     assert await sessions.get(session.id, NOW) == rotated
 
 
@@ -115,7 +115,7 @@ async def test_a_list_of_sessions_has_at_most_100(sessions: Sessions) -> None:
 async def test_a_renewed_session_has_a_new_refresh_token_and_the_old_one_is_spent(sessions: Sessions) -> None:
     session = await sessions.add(7, b"1", None, NOW_MS)
     later = NOW + timedelta(days=1)
-    assert await sessions.renew(session.id, b"2", later) == Session(session.id, 7, later, None)
+    assert await sessions.renew(session.id, b"2", later) == Session(session.id, 7, later, None, later + LIFETIME)
     assert await sessions.rotate(session.id, b"2", b"3", later)
     assert await sessions.rotate(session.id, b"1", b"4", later) is None
     assert await sessions.get(session.id, later) is None

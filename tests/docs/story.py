@@ -60,7 +60,7 @@ def steps(page: str) -> Iterator[Step | Event]:
             step = Step("", request=json.loads(body))
         elif language == "json" and info == "event":
             yield Event(json.loads(body))
-        elif language == "json" and info:
+        elif language == "json" and info and not info.startswith("file="):
             assert step, f"`json {info}` has no operation before it"
             assert info in ("variables", "answer"), info
             setattr(step, info, json.loads(body))

@@ -40,7 +40,7 @@ def any_next(self: Chain, previous: str, event: Numbered) -> None:
     self.wake.set()
 
 
-async def push_and_look_no_more(rooms: Rooms, author_id: int, entry_id: int, _: int) -> None:
+async def push_and_look_no_more(rooms: Rooms, author_id: int, entry_id: int, *_: Any) -> None:
     roads = await rooms.users.roads(author_id)
     if roads is None:
         return

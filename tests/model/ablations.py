@@ -86,7 +86,7 @@ ABLATIONS = [
         "a push below the floor leaves the set alone",
         theme="live",
         seed=1,
-        lua=(("deliver", "elseif tonumber(entry) <= tonumber(floor) then", "elseif false then"),),
+        lua=(("deliver", "elseif id <= tonumber(floor) then", "elseif false then"),),
     ),
     Ablation(
         "a push below the floor is numbered",
@@ -105,7 +105,7 @@ ABLATIONS = [
         "a push that finds no timeline ends the presence",
         theme="absences",
         seed=0,
-        lua=(("deliver", "redis.call('DEL', on)", "local _ = on"),),
+        lua=(("deliver", "call('DEL', 'on:' .. tail)", "local _ = tail"),),
     ),
     Ablation(
         "a merge that finds no timeline ends the presence",
@@ -129,14 +129,14 @@ ABLATIONS = [
         "only a new entry is numbered",
         theme="repeats",
         seed=0,
-        lua=(("deliver", "redis.call('ZADD', tl, entry, entry) == 1", "redis.call('ZADD', tl, entry, entry) >= 0"),),
+        lua=(("deliver", "call('ZADD', tl, entry, entry) == 1", "call('ZADD', tl, entry, entry) >= 0"),),
     ),
     Ablation(
         "a removal is numbered though the set holds nothing",
         theme="removals",
         seed=13,
         lua=(
-            ("deliver", "redis.call('ZREM', tl, entry)", "if redis.call('ZREM', tl, entry) == 1 then"),
+            ("deliver", "call('ZREM', tl, entry)", "if call('ZREM', tl, entry) == 1 then"),
             ("deliver", "payload = '-:' .. entry .. ':' .. tweet", "payload = '-:' .. entry .. ':' .. tweet end"),
         ),
     ),
@@ -150,7 +150,7 @@ ABLATIONS = [
         "a merge is numbered",
         theme="roads",
         seed=3,
-        lua=(("merge", "return number(on, ev, channel, ARGV[1] .. '.0', 's:FOLLOWS_CHANGED', ARGV[3], ARGV[4])", ""),),
+        lua=(("merge", "return number(tail, ARGV[1], 0, 's:FOLLOWS_CHANGED', ARGV[3], ARGV[4])", ""),),
     ),
     Ablation(
         "the live cursor is read before the page",

@@ -80,7 +80,8 @@ class Conveyor:
             author, collection, other = key
             subject = author
         else:
-            subject, other, author = key, 0, self._history.entries[key].author
+            author = self._history.entries[key].author
+            subject, other = key, author if way == 0 else 0
         return Event(_NAMES[collection][way], ids.spread(author, ids.AUTHOR_BUCKETS), subject, other), author
 
     def all_handled(self) -> None:

@@ -17,7 +17,7 @@ from datastore import follows, ids, retweets
 from datastore.mongo import Mongo
 from datastore.settings import Settings
 from datastore.users import new_doc
-from realtime import fanout, keys, reader, scripts, top_users
+from realtime import fanout, handlers, keys, reader, scripts, top_users
 from realtime.cache import Cache
 from realtime.copies import Copies
 from realtime.handlers import Rooms
@@ -191,6 +191,8 @@ def small(size: Size, clock: Clock, lua: LuaFolder, patches: Sequence[Patch] = (
         (follows, "WALK_BATCH", size.batch),
         (retweets, "WALK_BATCH", size.batch),
         (fanout, "PAIRS_PER_SCRIPT", size.batch),
+        # Those with as many followers as a batch are walked.
+        (handlers, "FEW_FOLLOWERS", size.batch),
         (top_users, "TOP_EVENTS_KEPT", size.top_events),
         (reader, "QUEUE_LIMIT", size.batch + 1),
         (scripts, "_FOLDER", lua),

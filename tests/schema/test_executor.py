@@ -1,20 +1,21 @@
-"""The executor reads plain fields in place, and nobody can tell: answers and errors are graphql-core's."""
+"""Shapes read what lies below an outermost field, and nobody can tell: answers and errors are graphql-core's."""
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 import strawberry
-from graphql import get_nullable_type, is_leaf_type
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strawberry import Parent
 
-from schema.build import build
-from schema.executor import InPlace, plain_of
+from schema.executor import VARIANTS, Shaped
+
+Info = strawberry.Info[Any, Any]
 
 
 @strawberry.enum
@@ -40,6 +41,13 @@ class Record:
         return "whole"
 
 
+@dataclass
+class Bare:
+    """Another kind of record."""
+
+    text: Any
+
+
 def name_of(record: Parent[Record]) -> str:
     return f"name of {record.text}"
 
@@ -49,23 +57,61 @@ async def later(record: Parent[Record]) -> int:
     return int(record.number)
 
 
-@strawberry.type
-class Thing:
+def perhaps(record: Parent[Record], info: Info) -> int | None | Awaitable[int]:
+    """At once for some, later for others, as a loader does."""
+    assert isinstance(info.context, Record)
+    future = asyncio.get_running_loop().create_future()
+    future.set_result(record.number)
+    return future if record.number == 0 else record.number
+
+
+def gone(record: Parent[Record]) -> "Thing | None":
+    return ValueError("gone") if record.text == "" else None  # type: ignore[return-value]
+
+
+@strawberry.interface
+class Named:
     text: str
+
+
+@strawberry.type
+class Plain(Named):
+    @classmethod
+    def is_type_of(cls, obj: object, info: object) -> bool:
+        return isinstance(obj, Bare)
+
+
+@strawberry.type
+class Thing(Named):
     number: int
     colour: Colour
     at: datetime | None
     broken: str | None
     name: str = strawberry.field(resolver=name_of)
     later: int | None = strawberry.field(resolver=later)
+    perhaps: int | None = strawberry.field(resolver=perhaps)  # type: ignore[assignment]
+    gone: "Thing | None" = strawberry.field(resolver=gone)
 
     @strawberry.field
-    def shown(parent: Parent[Record], info: strawberry.Info[Any, Any], twice: bool = False) -> str:  # noqa: N805
-        return f"{info.path.key} {twice} {parent.text}"
+    def shown(parent: Parent[Record], twice: bool = False) -> str:  # noqa: N805
+        return f"{twice} {parent.text}"
+
+    @strawberry.field
+    def where(parent: Parent[Record], info: Info) -> str:  # noqa: N805
+        return f"{info.path.as_list()}"
 
     @strawberry.field
     def below(parent: Parent[Record]) -> "list[Thing | None]":  # noqa: N805
         return parent.below  # type: ignore[no-any-return]
+
+    @strawberry.field
+    async def waited(parent: Parent[Record], first: int = 2) -> "list[Thing]":  # noqa: N805
+        await asyncio.sleep(0)
+        return parent.below[:first]  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def named(parent: Parent[Record]) -> "list[Named | None]":  # noqa: N805
+        return [*parent.below, Bare(parent.text)]
 
     @classmethod
     def is_type_of(cls, obj: object, info: object) -> bool:
@@ -73,55 +119,147 @@ class Thing:
 
 
 @strawberry.type
+class Holder:
+    text: str | None
+    either: list[Annotated[Thing | Plain, strawberry.union("Either")] | None]
+
+
+@strawberry.type
 class Query:
     @strawberry.field
-    def thing(self, info: strawberry.Info[Any, Any]) -> Thing | None:
+    def thing(self, info: Info) -> Thing | None:
         return info.context  # type: ignore[no-any-return]
 
+    @strawberry.field
+    async def things(self, info: Info) -> list[Thing]:
+        return [info.context, *info.context.below]
 
-STOCK, OURS = strawberry.Schema(Query), strawberry.Schema(Query, execution_context_class=InPlace)
-FIELDS = ["__typename", "text", "number", "colour", "at", "broken", "name", "later", "shown", "shown(twice: true)"]
-leaves = st.builds(
-    lambda name, alias: f"{alias}{name}", st.sampled_from(FIELDS), st.sampled_from(["", "", "a: ", "b: "])
+    @strawberry.field
+    def holder(self, info: Info) -> Holder:
+        record = info.context
+        return Holder(text=record.text, either=[Bare(record.text), record, *record.below])  # type: ignore[list-item]
+
+
+STOCK, OURS = (
+    strawberry.Schema(Query, types=[Plain]),
+    strawberry.Schema(Query, types=[Plain], execution_context_class=Shaped),
 )
+FIELDS = ["__typename", "text", "number", "colour", "at", "broken", "name", "later", "perhaps", "shown"]
+FIELDS += ["twice: shown(twice: true)", "asked: shown(twice: $yes)", "...Basics"]
+# Seldom, since they are graphql-core's.
+FIELDS += [*FIELDS, *FIELDS, "where", "gone"]
+CONDITIONS = ["", "", "", "@include(if: $yes)", "@skip(if: $no)", "@include(if: true)", "@skip(if: $yes)"]
+BELOW = ["below", "waited", "one: waited(first: 1)", "some: waited(first: $first)"]
+
+
+def leaf(name: str, aliased: bool, condition: str) -> str:
+    """A field as it stands in a document. One alias is one field, or the document would be refused."""
+    alias = f"{name}_: " if aliased and name.isidentifier() and not name.startswith("__") else ""
+    return f"{alias}{name} {condition} {'{ text }' if name == 'gone' else ''}"
+
+
+leaves = st.builds(leaf, st.sampled_from(FIELDS), st.booleans(), st.sampled_from(CONDITIONS))
 selections = st.recursive(
     st.lists(leaves, min_size=1, max_size=6).map(" ".join),
     lambda inner: st.builds(
-        lambda before, below, after: f"{before} below {{ {below} }} ... on Thing {{ {after} }}", inner, inner, inner
+        "{0} {4} {5} {{ {1} }} ... on Thing {5} {{ {2} }} named {{ __typename text ... on Thing {{ {3} }} }}".format,
+        inner, inner, inner, inner, st.sampled_from(BELOW), st.sampled_from(CONDITIONS),
     ),
     max_leaves=4,
-)
-values = {
-    "text": st.sampled_from(["x", "", 5, None, object]),
-    "number": st.sampled_from([0, 7, 1 << 40, True, "8", "x", None]),
-    "colour": st.sampled_from([Colour.RED, Colour.BLUE, "RED", None]),
-    "at": st.sampled_from([datetime(2026, 1, 2, tzinfo=UTC), None, "soon"]),
+)  # fmt: skip
+good = {
+    "text": st.sampled_from(["x", "y"]),
+    "number": st.sampled_from([0, 1, True]),
+    "colour": st.sampled_from([Colour.RED, Colour.BLUE]),
+    "at": st.sampled_from([datetime(2026, 1, 2, tzinfo=UTC), None]),
 }
-records = st.recursive(
-    st.builds(Record, **values, below=st.just([])),
-    lambda inner: st.builds(Record, **values, below=st.lists(inner | st.none(), max_size=3)),
-    max_leaves=6,
+bad = {
+    "text": st.sampled_from(["x", "", 5, None, object]),
+    "number": st.sampled_from([0, 7, 1 << 40, "8", "x", None]),
+    "colour": st.sampled_from([Colour.RED, "RED", None]),
+    "at": st.sampled_from([None, "soon"]),
+}
+
+
+def records(values: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Record]:
+    return st.recursive(
+        st.builds(Record, **values, below=st.just([])),
+        lambda inner: st.builds(Record, **values, below=st.lists(inner, max_size=3)),
+        max_leaves=6,
+    )
+
+
+roots = st.sampled_from(
+    [
+        "thing {{ {0} }}",
+        "things {{ {0} }}",
+        "thing {{ {0} }} again: thing {{ text {0} }}",
+        "things {{ {0} }} thing {{ {0} }}",
+        "holder {{ text either {{ ... on Plain {{ text }} ... on Thing {{ {0} }} ... on Named {{ called: text }} }} }}",
+    ]
 )
 
 
-async def told(schema: strawberry.Schema, document: str, record: Record) -> bytes:
-    result: Any = await schema.execute(document, context_value=record)
-    return orjson.dumps({"data": result.data, "errors": [error.formatted for error in result.errors or ()]})
+class Result:
+    """What an operation came to."""
+
+    def __init__(self, result: Any) -> None:
+        self.failed = bool(result.errors)
+        errors = sorted(orjson.dumps(error.formatted) for error in result.errors or ())
+        self.told = orjson.dumps(result.data), errors
 
 
-@given(selections, records)
+async def told(schema: strawberry.Schema, document: str, record: Record, variables: Any = None) -> Result:
+    return Result(await schema.execute(document, context_value=record, variable_values=variables))
+
+
+def document_of(root: str, selection: str) -> str:
+    """Every variable and fragment has to be used, or the document would be refused."""
+    used = "used: thing { ...Basics text @skip(if: $no) waited(first: $first) { text } }"
+    return (
+        "query ($yes: Boolean!, $no: Boolean = false, $first: Int! = 1) { __typename "
+        + root.format(selection)
+        + used
+        + "}"
+        " fragment Basics on Thing { text name number @include(if: $yes) }"
+    )
+
+
+variables = st.fixed_dictionaries({"yes": st.booleans()}, optional={"no": st.booleans(), "first": st.integers(0, 3)})
+
+
+@settings(max_examples=100, deadline=None)
+@given(roots, selections, records(good) | records(good | bad), st.lists(variables, min_size=1, max_size=3))
 async def test_any_document_over_any_records_is_answered_as_the_stock_executor_does(
-    selection: str, record: Record
+    root: str, selection: str, record: Record, given_values: list[Any]
 ) -> None:
-    document = f"{{ thing {{ {selection} }} }}"
-    assert await told(OURS, document, record) == await told(STOCK, document, record)
+    document = document_of(root, selection)
+    for values in given_values:
+        ours, stock = await told(OURS, document, record, values), await told(STOCK, document, record, values)
+        assert ours.told == stock.told
 
 
-async def test_plain_fields_are_read_in_place_and_no_other() -> None:
-    assert {*plain_of(OURS._schema.get_type("Thing"))} == {  # type: ignore[arg-type]
-        "__typename", "text", "number", "colour", "at", "broken", "name",
-    }  # fmt: skip
-    tweet: Any = build()._schema.get_type("Tweet")
-    leaves = {name for name, field in tweet.fields.items() if is_leaf_type(get_nullable_type(field.type))}
-    # Who asks is in the info.
-    assert leaves - {*plain_of(tweet)} == {"viewerHasLiked", "viewerHasRetweeted"}
+async def test_what_goes_well_is_read_by_its_shape_and_all_else_by_the_book(monkeypatch: Any) -> None:
+    thrown: list[str] = []
+    by_the_book = Shaped._by_the_book
+
+    def noted(self: Shaped, given: Any, reading: Any) -> Any:
+        thrown.append(self.context_value.text)
+        return by_the_book(self, given, reading)
+
+    monkeypatch.setattr(Shaped, "_by_the_book", noted)
+    for text in ("x", ""):
+        record = Record(text, 1, Colour.RED, None, [Record("y", 0, Colour.BLUE, None, [])])
+        await told(OURS, "{ thing { text below { later perhaps } named { text } gone { text } } }", record)
+    assert thrown == [""]
+
+
+async def test_who_tries_every_condition_is_answered_all_the_same() -> None:
+    names = "abcdefgh"
+    asked = " ".join(f"{name}: text @include(if: ${name})" for name in names)
+    document = f"query ({', '.join(f'${name}: Boolean!' for name in names)}) {{ thing {{ number {asked} }} }}"
+    record = Record("x", 1, Colour.RED, None, [])
+    for number in range(2 * VARIANTS):
+        values = {name: bool(number >> at & 1) for at, name in enumerate(names)}
+        result: Any = await OURS.execute(document, context_value=record, variable_values=values)
+        assert result.data["thing"] == {"number": 1} | {name: "x" for name in names if values[name]}

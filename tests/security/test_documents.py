@@ -193,6 +193,15 @@ def test_documents_are_added_by_their_hash_and_a_second_time_changes_nothing(tmp
     assert [path.name for path in tmp_path.glob("documents.json*")] == ["documents.json"]
 
 
+def test_a_hash_may_name_its_algorithm_as_code_generators_write_it(tmp_path: Path) -> None:
+    generated, manifest = tmp_path / "persisted-documents.json", tmp_path / "documents.json"
+    generated.write_text(json.dumps({f"sha256:{hash_of(KNOWN)}": KNOWN}))
+    add(build()._schema, manifest, [generated])
+    assert read(manifest) == {hash_of(KNOWN): KNOWN}
+    asked = {"persistedQuery": {"version": 1, "sha256Hash": f"sha256:{hash_of(KNOWN)}"}}
+    assert Documents.of("only", manifest).text_of(None, asked) == KNOWN
+
+
 @pytest.mark.parametrize(
     "text",
     ["{", "{ nope }", "{" + " ".join(f"a{n}: __typename" for n in range(16)) + "}", ""],
