@@ -26,7 +26,7 @@ FLAGS = [
 ]
 
 # On a busy machine.
-ACKNOWLEDGED_SECONDS = 15
+ACKNOWLEDGED_SECONDS = 30
 
 REPORT_VIOLATIONS = """addEventListener("securitypolicyviolation", (event) =>
   console.error(`CSP: ${event.violatedDirective} refused ${event.blockedURI}`))"""

@@ -49,7 +49,8 @@ async def test_a_reader_and_writer_outlives_a_killed_server_a_cut_network_and_lo
                 await kill(first)
                 await writes_into_nothing(client, ann, "the kill")
                 await cluster.start("serve")
-                await all_is_there(client, "the kill")
+                async with cluster.perch():
+                    await all_is_there(client, "the kill")
                 await with_the_network_cut(client, ann, road)
                 await with_a_lost_answer(client)
                 await with_a_lost_answer_and_a_reload(client)
