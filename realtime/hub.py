@@ -17,7 +17,7 @@ from realtime import keys, telemetry
 from realtime.connect import Client, RedisError
 from realtime.reader import Numbered, Reader, for_others, parse
 from realtime.scripts import Scripts
-from realtime.subscriber import Subscriber
+from realtime.subscribers import subscriber_of
 from realtime.timelines import Timelines
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ class Hub:
         presence_ms: int,
         sweep_seconds: float,
     ) -> None:
-        self._subscriber = Subscriber(pubsub_redis, self._dispatch, sweep_seconds / 4)
+        self._subscriber = subscriber_of(pubsub_redis, self._dispatch, sweep_seconds / 4)
         self._redis = redis
         self._scripts = Scripts(redis)
         self._timelines = timelines
@@ -277,11 +277,13 @@ class Hub:
             names += (keys.presence(reader_id), keys.reader_stream(reader_id))
         # One command: as 1,500 in a pipeline they took a sixth of the process's CPU at a thousand sockets.
         top_last, lasts = await asyncio.gather(
-            self._redis.hget(keys.TOP_PRESENCE, "last"), self._scripts.run("renew", names, self._presence_ms)
+            self._redis.hget(keys.TOP_PRESENCE, "last"),
+            self._scripts.run_over("renew", names, (self._presence_ms,), per=2),
         )
         for group, last in zip(groups, lasts, strict=True):
             for reader in group:
-                if last != reader.own.tail:
+                # None: of a cluster, their primary is away, and they are looked after when it answers again.
+                if last is not None and last != reader.own.tail:
                     reader.own.doubt()
                 # While messages wait to be matched, the readers are behind on purpose.
                 if top_last != reader.top.tail and self._of_top_users.empty():
