@@ -30,7 +30,7 @@ STOPPED, READING, MANY = 50, 10, 150
 
 
 def services_of(perch: Perch) -> Any:
-    return perch.app.routes[0].app._services
+    return perch.endpoint._services
 
 
 @pytest.fixture
@@ -85,6 +85,9 @@ async def test_fifty_who_stop_hold_a_bounded_buffer_each_while_the_others_get_ev
     services, author_id = services_of(roomy), globalid.of_type(author.id, "User")
     async with AsyncExitStack() as stack:
         stopped = [await stack.enter_async_context(narrow(roomy, reader.token)) for _ in range(STOPPED)]
+        for socket_ in stopped:
+            # It could not even be closed in good order.
+            stack.callback(socket_.connection.transport.abort)
         lives = [await stack.enter_async_context(reader.live(query=LONG)) for _ in range(READING)]
         await until_all_listen(roomy, reader, STOPPED + READING)
         transports = [one._frames._protocol.transport for one in roomy.app.state.sockets._open]
