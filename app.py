@@ -76,7 +76,8 @@ COMMANDS = {
 WELCOME = """
 Perch is up. Ctrl-C stops it.
 
-  Open      {url}
+  Open      {url}/app      the web client
+            {url}/graphql  GraphiQL
   Log in    demo / {password}:
             mutation {{ logIn(input: {{ usernameOrEmail: "demo", password: "{password}" }})
                        {{ tokens {{ accessToken }} }} }}
@@ -516,7 +517,7 @@ def welcome(settings: Settings) -> str:
     # Compared, and not bound to.
     everywhere = ("0.0.0.0", "::")  # noqa: S104  # nosec B104
     host = "127.0.0.1" if settings.host in everywhere else settings.host
-    return WELCOME.format(password=DEMO_PASSWORD, url=f"http://{host}:{settings.port}/graphql", logs=settings.data_dir)
+    return WELCOME.format(password=DEMO_PASSWORD, url=f"http://{host}:{settings.port}", logs=settings.data_dir)
 
 
 # ---------------------------------------------------------------- the command line

@@ -1,6 +1,6 @@
 """Redis clients: one that gives up soon, for requests, and one that waits, for workers and subscriptions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -17,6 +17,7 @@ from datastore.deadlines import left_seconds
 from datastore.mongo import is_outage
 from realtime.breaker import Breaker
 from realtime.cluster import AWAY, Cluster, RefusedError
+from realtime.line import Line
 from realtime.spans import Traced
 
 Client = Redis
@@ -38,14 +39,32 @@ __all__ = [
 
 
 class Guarded(Redis):
-    """A client behind a breaker, which asks nothing when its request is out of time."""
+    """A client behind a breaker, which asks nothing when its request is out of time. Its scripts, which is nearly all
+    that requests ask, share one line; other commands and pipelines have the connections of a pool."""
 
     breaker: Breaker
+    line: Line | None = None
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         _in_time()
         with self.breaker.passing():
+            if self.line and args[0] == "EVALSHA":
+                return await self._by_line(self.line, args)
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    async def _by_line(self, line: Line, args: Sequence[Any]) -> Any:
+        try:
+            return await line.call(*args)
+        except RedisTimeoutError:
+            raise
+        except RedisConnectionError:
+            # Once more at once, as with the pool: a connection that the server closed is not an outage.
+            return await line.call(*args)
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        if self.line:
+            await self.line.aclose()
+        await super().aclose(close_connection_pool)
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         made = _GuardedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
@@ -88,14 +107,20 @@ def set_aside() -> Client:
 def for_requests(url: str, timeout_ms: int = 400, open_seconds: float = 1) -> Client:
     """For the request path: an answer within `timeout_ms` or an error, and then MongoDB answers. After two such errors
     in a row nobody waits, for `open_seconds` at a time; of a cluster, nobody who needs that server."""
+    seconds = timeout_ms / 1000
 
     def open_one(of: str) -> Client:
-        return _guarded(of, "perch-requests", timeout_ms / 1000, 200, open_seconds)
+        client = _guarded(of, "perch-requests", seconds, 200, open_seconds)
+        # The line keeps the time of its answers itself.
+        client.line = Line(
+            _guarded(of, "perch-requests", None, 1, open_seconds).connection_pool.make_connection, seconds
+        )
+        return client
 
     return _cluster(url, open_one) if is_cluster(url) else open_one(url)
 
 
-def _guarded(url: str, name: str, seconds: float, connections: int, open_seconds: float) -> Client:
+def _guarded(url: str, name: str, seconds: float | None, connections: int, open_seconds: float) -> Guarded:
     kind = _TracedGuarded if tracing.is_on() else Guarded
     client: Guarded = kind.from_url(  # type: ignore[assignment]
         url,
