@@ -178,7 +178,7 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
         asgi.state.sockets = sockets
         if tracing.is_on():
             trace_operations(schema, tracing.span)
-            asgi.add_middleware(TracedRequests, span=tracing.span)
+            asgi.put_around(lambda endpoint: TracedRequests(endpoint, tracing.span))
         yield asgi
 
 
