@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     cluster: bool = Field(default=False, description="`make run`: three mongods, two servers, two workers")
     rate_limits: bool = Field(default=True, description="action limits and log-in throttles")
     metrics: bool = Field(default=True, description="Prometheus metrics at /metrics")
+    traces: str = Field(default="", pattern=r"^(https?://.+)?$", description="OTLP/HTTP collector; empty: no traces")
+    traces_share: float = Field(default=1, ge=0, le=1, description="of all traces, those that are recorded")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="least level logged")
 
     text_limit: int = Field(default=140, ge=1, le=10_000, description="code points in a tweet, after NFC")

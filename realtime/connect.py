@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
 from typing import Any
@@ -16,10 +16,13 @@ from redis.exceptions import AskError, OutOfMemoryError, ReadOnlyError, RedisErr
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from datastore import tracing
 from datastore.deadlines import left_seconds
 from datastore.mongo import is_outage
 from realtime.breaker import Breaker
 from realtime.cluster import AWAY, Cluster, RefusedError
+from realtime.line import Line
+from realtime.spans import Traced
 
 Client = Redis
 # Of a cluster: what a worker waits for one primary before it goes on without, and how often it then looks. The first is
@@ -40,15 +43,28 @@ __all__ = [
 
 
 class Guarded(Redis):
-    """A client behind a breaker, which asks nothing when its request is out of time."""
+    """A client behind a breaker, which asks nothing when its request is out of time. Its scripts, which is nearly all
+    that requests ask, share one line; other commands and pipelines have the connections of a pool."""
 
     breaker: Breaker
     _probe: asyncio.Task[None] | None = None
+    line: Line | None = None
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         _in_time()
         with self.breaker.passing():
+            if self.line and args[0] == "EVALSHA":
+                return await self._by_line(self.line, args)
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    async def _by_line(self, line: Line, args: Sequence[Any]) -> Any:
+        try:
+            return await line.call(*args)
+        except RedisTimeoutError:
+            raise
+        except RedisConnectionError:
+            # Once more at once, as with the pool: a connection that the server closed is not an outage.
+            return await line.call(*args)
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         made = _GuardedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
@@ -70,6 +86,8 @@ class Guarded(Redis):
         """Close every connection."""
         if self._probe:
             self._probe.cancel()
+        if self.line:
+            await self.line.aclose()
         await super().aclose(close_connection_pool)
 
 
@@ -82,6 +100,10 @@ class _GuardedPipeline(Pipeline):
         _in_time()
         with self.breaker.passing():
             return await super().execute(raise_on_error)
+
+
+class _TracedGuarded(Traced, Guarded):  # type: ignore[misc]
+    """Both."""
 
 
 def _in_time() -> None:
@@ -104,15 +126,21 @@ def set_aside() -> Client:
 def for_requests(url: str, timeout_ms: int = 400, open_seconds: float = 1) -> Client:
     """For the request path: an answer within `timeout_ms` or an error, and then MongoDB answers. After two such errors
     in a row nobody waits, for `open_seconds` at a time; of a cluster, nobody who needs that server."""
+    seconds = timeout_ms / 1000
 
     def open_one(of: str) -> Client:
-        return _guarded(of, "perch-requests", timeout_ms / 1000, 200, Breaker(AWAY, _refusal, open_seconds))
+        breaker = Breaker(AWAY, _refusal, open_seconds)
+        client = _guarded(of, "perch-requests", seconds, 200, breaker)
+        # The line keeps the time of its answers itself.
+        client.line = Line(_guarded(of, "perch-requests", None, 1, breaker).connection_pool.make_connection, seconds)
+        return client
 
     return _cluster(url, open_one) if is_cluster(url) else open_one(url)
 
 
-def _guarded(url: str, name: str, seconds: float, connections: int, breaker: Breaker) -> Guarded:
-    client: Guarded = Guarded.from_url(  # type: ignore[assignment]
+def _guarded(url: str, name: str, seconds: float | None, connections: int, breaker: Breaker) -> Guarded:
+    kind = _TracedGuarded if tracing.is_on() else Guarded
+    client: Guarded = kind.from_url(  # type: ignore[assignment]
         url,
         decode_responses=True,
         socket_timeout=seconds,
@@ -122,6 +150,8 @@ def _guarded(url: str, name: str, seconds: float, connections: int, breaker: Bre
         retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
         max_connections=connections,
         client_name=name,
+        # Else each new connection looks its library's version up in files, and tells Redis in two more round trips.
+        driver_info=None,
         protocol=2,
     )
     client.breaker = breaker
@@ -147,7 +177,8 @@ def for_workers(url: str) -> Client:
 
     if is_cluster(url):
         return _cluster(url, open_one, spares=True)
-    return Redis.from_url(
+    kind = Traced if tracing.is_on() else Redis
+    return kind.from_url(
         url,
         decode_responses=True,
         # NOTE: any socket timeout here would end a blocking XREADGROUP in the middle of its wait.
@@ -157,6 +188,7 @@ def for_workers(url: str) -> Client:
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), 3, (RedisConnectionError, RedisTimeoutError)),
         max_connections=50,
         client_name="perch-workers",
+        driver_info=None,
         protocol=2,
     )
 

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
+from typing import Any
 
 import structlog
 
 from datastore.follows import Follows
+from datastore.joined import Joined
 from datastore.mongo import PyMongoError as DatabaseError
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisError
@@ -27,6 +29,8 @@ MATCH_BATCH = 1000
 # Plain messages that wait for a slow listener; they are news, and old news goes first.
 QUEUED_MESSAGES = 100
 
+# The keys of a presence and its stream, a position, and how long the presence lasts from now on (0: it does not end).
+Resume = tuple[str, str, str, int]
 # Takes a plain message, or None for "there may have been some".
 Tap = Callable[[str | None], None]
 
@@ -55,6 +59,9 @@ class Hub:
         self._taps: dict[str, set[Tap]] = {}
         self._confirmed: set[str] = set()
         self._unconfirmed: dict[str, asyncio.Event] = {}
+        # A thousand readers who come at once, from a server that died, are ten round trips; and all who stand at one
+        # place of the shared stream have one answer.
+        self._resumes = Joined(self._resume_all)
         self._of_top_users: asyncio.Queue[tuple[str, Numbered]] = asyncio.Queue()
 
     async def run(self) -> None:
@@ -143,25 +150,29 @@ class Hub:
 
     async def missed(self, reader_id: int, position: str) -> tuple[list[Numbered] | None, str]:
         """What the reader's own stream holds behind a position. One round trip; makes an absent reader present."""
-        names = [keys.presence(reader_id), keys.reader_stream(reader_id)]
-        missed, last = await self._resume(names, position, self._presence_ms)
+        names = keys.presence(reader_id), keys.reader_stream(reader_id)
+        missed, last = await self._resume(*names, position, self._presence_ms)
         return missed, last or await self.fresh_position(reader_id)
 
     async def missed_of_top_users(self, reader_id: int, position: str) -> tuple[list[Numbered] | None, str]:
         """What the shared stream holds behind a position for this reader: events of authors they follow now."""
-        missed, last = await self._resume([keys.TOP_PRESENCE, keys.TOP_STREAM], position, 0)
+        missed, last = await self._resume(keys.TOP_PRESENCE, keys.TOP_STREAM, position, 0)
         if missed:
             pairs = {(reader_id, event.author_id) for event in missed}
             followed = await self._follows.existing(pairs)
             missed = [event if (reader_id, event.author_id) in followed else for_others(event) for event in missed]
         return missed, last or await self.top_position()
 
-    async def _resume(self, names: list[str], position: str, ttl_ms: int) -> tuple[list[Numbered] | None, str]:
-        answer = await self._scripts.run("resume", names, position, ttl_ms)
+    async def _resume(self, *asked: *Resume) -> tuple[list[Numbered] | None, str]:
+        answer: Any = await self._resumes.get(asked)
         if answer[0] == "lost":
             return None, answer[1] if len(answer) > 1 else ""
         # Each entry is the flat list p, previous, t, token, d, payload.
         return [parse(entry[3], entry[5]) for entry in answer[2]], answer[1]
+
+    async def _resume_all(self, asked: Sequence[Resume]) -> dict[Resume, Any]:
+        calls = [((presence, stream), (position, ttl_ms)) for presence, stream, position, ttl_ms in asked]
+        return dict(zip(asked, await self._scripts.run_each("resume", calls), strict=True))
 
     async def top_position(self) -> str:
         """The newest position in the shared stream. Waits while Redis is away."""

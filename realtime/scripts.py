@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError
 
+from realtime import spans
 from realtime.cluster import Cluster
 from realtime.connect import Client, RedisError
 from realtime.slots import by_slot
@@ -36,6 +37,7 @@ class Scripts:
             name: hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
             for name, source in self._sources.items()
         }
+        spans.SCRIPTS.update({sha: name for name, sha in self._shas.items()})
 
     async def run(self, name: str, keys: Sequence[str], *args: Arg) -> Any:
         """The script's answer. One round trip."""
