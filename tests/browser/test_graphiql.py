@@ -1,48 +1,27 @@
 """GraphiQL in a real browser: its examples run as they are, live ones too, and nothing leaves this machine."""
 
-import asyncio
 import json
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from typing import Protocol
 from uuid import uuid4
 
 import httpx
 import pytest
 
 pytest.importorskip("playwright.async_api", reason="playwright is not installed")
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, WebSocket, async_playwright, expect
+from playwright.async_api import Browser, Locator, expect
+
+from tests.browser.chromium import REPORT_VIOLATIONS, Watched
 
 DIST = Path(__file__).parents[2] / "web" / "graphiql" / "dist"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no browser: install Chromium"),
-    pytest.mark.skipif(not (DIST / "index.html").is_file(), reason="GraphiQL is not built: make graphiql"),
-]
-
-# No name resolves but this machine's, and the browser's own services stay quiet.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
+pytestmark = pytest.mark.skipif(not (DIST / "index.html").is_file(), reason="GraphiQL is not built: make graphiql")
 
 # Loading Monaco takes seconds on a busy machine.
 LOADED_MS = 30_000
 ANSWERED_MS = 15_000
-
-REPORT_VIOLATIONS = """addEventListener("securitypolicyviolation", (event) =>
-  console.error(`CSP: ${event.violatedDirective} refused ${event.blockedURI}`))"""
 
 REMEMBERED_OTHER_THAN = """(tokens) =>
   [JSON.parse(sessionStorage.getItem("perch:session"))?.accessToken].find((it) => it && !tokens.includes(it))"""
@@ -60,16 +39,8 @@ class Server(Protocol):
 
 
 @dataclass
-class GraphiQL:
+class GraphiQL(Watched):
     """One open page, and all it did that it should not."""
-
-    page: Page
-    errors: list[str] = field(default_factory=list)
-    hosts: set[str | None] = field(default_factory=set)
-    # The payload of each socket's connection_init.
-    connections: list[dict[str, Any]] = field(default_factory=list)
-    # One item for each connection_ack.
-    acknowledged: asyncio.Queue[None] = field(default_factory=asyncio.Queue)
 
     @property
     def response(self) -> Locator:
@@ -78,12 +49,6 @@ class GraphiQL:
     @property
     def session_line(self) -> Locator:
         return self.page.locator(".perch-session")
-
-    def watch(self) -> None:
-        self.page.on("console", self._on_console)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", self._on_request)
-        self.page.on("websocket", self._on_socket)
 
     async def open(self, url: str) -> None:
         await self.page.goto(f"{url}/graphql")
@@ -100,7 +65,7 @@ class GraphiQL:
     async def connect(self, operation: str) -> None:
         """Runs a subscription and waits until the server has accepted its socket."""
         await self.run(operation)
-        await asyncio.wait_for(self.acknowledged.get(), ANSWERED_MS / 1000)
+        await self.is_connected()
 
     async def _set_headers(self, headers: dict[str, str]) -> None:
         await self.page.get_by_role("button", name="Headers", exact=True).click()
@@ -111,34 +76,6 @@ class GraphiQL:
     async def _shows(self, text: str, timeout_ms: float) -> None:
         editor = self.page.get_by_role("region", name="Operation Editor")
         await expect(editor.locator(".view-lines")).to_contain_text(text, timeout=timeout_ms)
-
-    def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.errors.append(message.text)
-
-    def _on_request(self, request: Request) -> None:
-        if not request.url.startswith(("data:", "blob:")):
-            self.hosts.add(urlsplit(request.url).hostname)
-
-    def _on_socket(self, socket: WebSocket) -> None:
-        self.hosts.add(urlsplit(socket.url).hostname)
-        socket.on("framesent", self._on_frame)
-        socket.on("framereceived", self._on_frame)
-
-    def _on_frame(self, frame: str | bytes) -> None:
-        message = json.loads(frame)
-        if message["type"] == "connection_init":
-            self.connections.append(message.get("payload") or {})
-        if message["type"] == "connection_ack":
-            self.acknowledged.put_nowait(None)
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture(params=["light"])
@@ -170,6 +107,13 @@ async def test_its_examples_run_one_after_another_and_nothing_leaves_the_machine
     await graphiql.run("query HomeTimeline")
     await expect(graphiql.response).to_contain_text('"liveCursor"', timeout=ANSWERED_MS)
     await graphiql.page.screenshot(path=tmp_path / "home-timeline.png")
+
+    # Behind the page that HomeTimeline read, so whatever was posted since then comes.
+    text = f"missed-{uuid4().hex[:8]}"
+    async with api(live_server) as client:
+        await post(client, await log_in(client), text)
+    await graphiql.run("subscription Resume")
+    await expect(graphiql.response).to_contain_text(text, timeout=ANSWERED_MS)
 
     await graphiql.run("subscription Live")
     await post_until_seen(graphiql, live_server)
@@ -234,6 +178,13 @@ async def log_in(client: httpx.AsyncClient) -> str:
     return f"Bearer {answer['data']['logIn']['tokens']['accessToken']}"
 
 
+async def post(client: httpx.AsyncClient, authorization: str, text: str) -> None:
+    """A tweet of the demo account."""
+    body = {"query": POST, "variables": {"text": text}}
+    answer = (await client.post("/graphql", json=body, headers={"Authorization": authorization})).json()
+    assert answer["data"] == {"postTweet": {"errors": []}}
+
+
 async def post_until_seen(graphiql: GraphiQL, server: Server) -> None:
     """Posts from elsewhere until the response pane shows it.
 
@@ -243,9 +194,7 @@ async def post_until_seen(graphiql: GraphiQL, server: Server) -> None:
         authorization = await log_in(client)
         for _ in range(5):
             text = f"live-{uuid4().hex[:8]}"
-            body = {"query": POST, "variables": {"text": text}}
-            answer = (await client.post("/graphql", json=body, headers={"Authorization": authorization})).json()
-            assert answer["data"] == {"postTweet": {"errors": []}}
+            await post(client, authorization, text)
             with suppress(AssertionError):
                 await expect(graphiql.response).to_contain_text(text, timeout=5000)
                 return

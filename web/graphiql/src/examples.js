@@ -93,6 +93,7 @@ subscription Live {
   homeTimelineEvents {
     __typename
     ... on TimelineTweetAdded {
+      cursor
       edge {
         cursor
         source
@@ -105,14 +106,48 @@ subscription Live {
       }
     }
     ... on TimelineTweetRemoved {
+      cursor
       edgeCursor
       tweetId
     }
     ... on TimelineResync {
+      cursor
       reason
     }
   }
 }
 `;
 
-export const EXAMPLES = [LOG_IN, POST, HOME_TIMELINE, LIVE].map((query) => ({ query }));
+const RESUME = `# 5. Go on where you were: stop Live, run
+# Post, then this, and the tweet comes at
+# once. With no $after in Variables this page
+# sends the last cursor that it saw: an
+# event's, or the liveCursor of a page.
+subscription Resume($after: String) {
+  homeTimelineEvents(after: $after) {
+    __typename
+    ... on TimelineTweetAdded {
+      cursor
+      edge {
+        cursor
+        node {
+          text
+          author {
+            username
+          }
+        }
+      }
+    }
+    ... on TimelineTweetRemoved {
+      cursor
+      edgeCursor
+    }
+    ... on TimelineResync {
+      cursor
+      reason
+    }
+  }
+}
+`;
+
+export const EXAMPLES = [LOG_IN, POST, HOME_TIMELINE, LIVE, RESUME].map((query) => ({ query }));

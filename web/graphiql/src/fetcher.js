@@ -2,6 +2,7 @@
 import { getOperationAST, parse } from 'graphql';
 import { createClient } from 'graphql-ws';
 
+import { notePosition, withPosition } from './position.js';
 import { expire, forget, learn, onChange, session } from './session.js';
 
 const ENDPOINT = new URL('/graphql', window.location.href);
@@ -28,8 +29,11 @@ export async function fetcher(params, options) {
   const operation = chosenOperation(params);
   // NOTE: for a moment after a change of tabs GraphiQL still names the operation of the tab before.
   const request = operation ? { ...params, operationName: operation.name?.value } : params;
-  if (operation?.operation === 'subscription') return subscription(request, headers, token);
+  if (operation?.operation === 'subscription') {
+    return subscription({ ...request, variables: withPosition(operation, request.variables) }, headers, token);
+  }
   const result = await post(request, headers, token);
+  notePosition(result);
   if (operation?.operation === 'mutation') noteSession(result, token);
   return result;
 }
@@ -98,7 +102,10 @@ function subscription(params, headers, token) {
         client.dispose();
       };
       const complete = client.subscribe(params, {
-        next: (result) => sink.next(result),
+        next: (result) => {
+          notePosition(result);
+          sink.next(result);
+        },
         error: (error) => {
           end();
           sink.error(readable(error, token));

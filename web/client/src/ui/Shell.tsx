@@ -2,16 +2,19 @@
 import { type ReactNode, useEffect, useRef } from 'react';
 import { useLocation } from 'wouter';
 
+import { usePerson } from '../session/useSession';
 import { Aside } from './Aside';
 import { Connection } from './Connection';
 import { Navigation } from './Navigation';
 import { Notices } from './notices';
+import { paths } from './paths';
 import { useShortcuts } from './useShortcuts';
 
 export function Shell({ children }: { children: ReactNode }) {
   const main = useRef<HTMLElement>(null);
   useShortcuts();
   useArrival(main);
+  useFarewell();
   return (
     <>
       <a className="skip" href="#main">
@@ -28,6 +31,17 @@ export function Shell({ children }: { children: ReactNode }) {
       <Notices />
     </>
   );
+}
+
+/** Whoever was signed in and is not any more is led to where one logs in, which says why. */
+function useFarewell(): void {
+  const signedIn = usePerson() !== null;
+  const was = useRef(signedIn);
+  const [, navigate] = useLocation();
+  useEffect(() => {
+    if (was.current && !signedIn) navigate(paths.logIn);
+    was.current = signedIn;
+  }, [signedIn, navigate]);
 }
 
 /** A page that one goes to begins at its top, for eyes and for screen readers; one that one comes back to does not. */

@@ -1,0 +1,155 @@
+"""The web client while its server is killed and comes back, its network goes without a word, and answers are lost: no
+tweet is missing, and none is there twice."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright.async_api", reason="playwright is not installed")
+from playwright.async_api import Browser, Route, expect
+
+from tests.browser.client import SHOWN_MS, WEB, Client, window
+from tests.faults.line import Line, line
+from tests.perch import Person
+from tests.processes import Cluster, kill
+
+pytestmark = pytest.mark.skipif(not (WEB / "dist" / "index.html").is_file(), reason="not built: make client")
+
+THEIRS = "query ($name: String!) { user(username: $name) { tweets(first: 100) { nodes { text } } } }"
+
+
+@asynccontextmanager
+async def cluster_of(urls: tuple[str, str], folder: Path) -> AsyncIterator[Cluster]:
+    """Processes of this test's own, stopped at the end; two likes a day are enough for anybody."""
+    cluster = Cluster(urls, folder, RATE_LIMITS="on", LIKES_A_DAY="2", SIGN_UPS_IN_30_MINUTES="100")
+    try:
+        yield cluster
+    finally:
+        await cluster.stop()
+
+
+async def test_a_reader_and_writer_outlives_a_killed_server_a_cut_network_and_lost_answers(
+    urls: tuple[str, str], tmp_path: Path, browser: Browser
+) -> None:
+    async with cluster_of(urls, tmp_path) as cluster, line(cluster.port) as road:
+        first = await cluster.start("serve")
+        await cluster.start("work")
+        other = await cluster.second_server()
+        async with other.perch() as perch, cluster.perch():
+            reader, ann = await perch.persons(2)
+            await reader.follow(ann)
+            await ann.post("Before it all")
+            await perch.settle()
+            async with window(browser, f"http://127.0.0.1:{road.port}", 1440) as client:
+                await client.log_in(reader)
+                await client.sees("Before it all")
+                await client.is_connected()
+                await kill(first)
+                await writes_into_nothing(client, ann, "the kill")
+                await cluster.start("serve")
+                async with cluster.perch():
+                    await all_is_there(client, "the kill")
+                await with_the_network_cut(client, ann, road)
+                await with_a_lost_answer(client)
+                await with_a_lost_answer_and_a_reload(client)
+                await has_too_much_of_it(client, ann)
+                assert client.hosts == {"127.0.0.1"}
+                assert [error for error in client.errors if "CSP" in error] == []
+            await posted_once_each(reader)
+
+
+async def writes_into_nothing(client: Client, ann: Person, when: str) -> None:
+    """Somebody else posts through another server; what one posts oneself waits, and says so."""
+    await ann.post(f"From Ann during {when}")
+    await client.write(f"From me during {when}")
+    await client.button("Post").click()
+    await expect(client.button("Sending")).to_be_visible()
+    await expect(client.page.get_by_text("No connection to Perch.")).to_be_visible(timeout=SHOWN_MS)
+
+
+async def all_is_there(client: Client, when: str) -> None:
+    """Once each, without a reload."""
+    await client.sees(f"From me during {when}")
+    await client.shows_new(1)
+    await client.sees(f"From Ann during {when}")
+    await expect(client.page.get_by_text("No connection to Perch.")).to_have_count(0, timeout=SHOWN_MS)
+    await expect(client.page.get_by_role("textbox", name="What is happening?")).to_have_value("")
+
+
+async def with_the_network_cut(client: Client, ann: Person, road: Line) -> None:
+    """Connections end, and new ones get no answer at all."""
+    road.hold()
+    road.cut()
+    await writes_into_nothing(client, ann, "the cut")
+    road.pass_on()
+    await all_is_there(client, "the cut")
+
+
+async def with_a_lost_answer(client: Client) -> None:
+    """The server has the tweet and its answer does not arrive: asked again under the same key, it is one tweet."""
+    asked: list[str] = []
+
+    async def lose_the_first(route: Route) -> None:
+        if "PostTweet" not in (route.request.post_data or ""):
+            await route.continue_()
+            return
+        asked.append(route.request.post_data or "")
+        if len(asked) == 1:
+            await route.fetch()
+            await route.abort("connectionreset")
+        else:
+            await route.continue_()
+
+    await client.page.route("**/graphql", lose_the_first)
+    await client.post("Heard twice")
+    await expect(client.page.get_by_role("textbox", name="What is happening?")).to_have_value("", timeout=SHOWN_MS)
+    await client.page.unroute("**/graphql")
+    assert len(asked) == 2
+    assert asked[0] == asked[1]
+
+
+async def with_a_lost_answer_and_a_reload(client: Client) -> None:
+    """Reloaded before any answer came, the draft is still there, and sent again it is the same tweet."""
+
+    async def lose_all(route: Route) -> None:
+        if "PostTweet" in (route.request.post_data or ""):
+            await route.fetch()
+            await route.abort("connectionreset")
+        else:
+            await route.continue_()
+
+    await client.page.route("**/graphql", lose_all)
+    await client.write("Sent from a page that is gone")
+    await client.button("Post").click()
+    await client.sees("Sent from a page that is gone")
+    await client.page.unroute_all(behavior="ignoreErrors")
+    await client.page.reload()
+    field = client.page.get_by_role("textbox", name="What is happening?")
+    await expect(field).to_have_value("Sent from a page that is gone")
+    await client.button("Post").click()
+    await expect(field).to_have_value("", timeout=SHOWN_MS)
+    await client.sees("Sent from a page that is gone")
+
+
+async def has_too_much_of_it(client: Client, ann: Person) -> None:
+    """The third like of the day is taken back, and it is said when there will be another."""
+    texts = [f"From Ann during {when}" for when in ("the kill", "the cut")] + ["Before it all"]
+    for text in texts[:2]:
+        await client.tweet(text).get_by_role("button", name="Like, 0").click()
+        await expect(client.tweet(text).get_by_role("button", name="Like, 1")).to_be_visible()
+    await client.tweet(texts[2]).get_by_role("button", name="Like, 0").click()
+    await expect(client.page.locator(".notice")).to_contain_text("That was too often. Try again in", timeout=SHOWN_MS)
+    await expect(client.tweet(texts[2]).get_by_role("button", name="Like, 0")).to_be_visible()
+
+
+async def posted_once_each(reader: Person) -> None:
+    """On the server too."""
+    texts = [node["text"] for node in (await reader.do(THEIRS, name=reader.username))["user"]["tweets"]["nodes"]]
+    assert sorted(texts) == [
+        "From me during the cut",
+        "From me during the kill",
+        "Heard twice",
+        "Sent from a page that is gone",
+    ]
