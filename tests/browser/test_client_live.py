@@ -47,10 +47,10 @@ async def test_a_reader_and_writer_outlives_a_killed_server_a_cut_network_and_lo
                 await client.sees("Before it all")
                 await client.is_connected()
                 await kill(first)
-                await writes_into_nothing(client, ann, "the kill")
+                await writes_into_nothing(client, ann)
                 await cluster.start("serve")
                 async with cluster.perch():
-                    await all_is_there(client, "the kill")
+                    await all_is_there(client)
                 await with_the_network_cut(client, ann, road)
                 await with_a_lost_answer(client)
                 await with_a_lost_answer_and_a_reload(client)
@@ -60,77 +60,88 @@ async def test_a_reader_and_writer_outlives_a_killed_server_a_cut_network_and_lo
             await posted_once_each(reader)
 
 
-async def writes_into_nothing(client: Client, ann: Person, when: str) -> None:
+async def writes_into_nothing(client: Client, ann: Person) -> None:
     """Somebody else posts through another server; what one posts oneself waits, and says so."""
-    await ann.post(f"From Ann during {when}")
-    await client.write(f"From me during {when}")
+    await ann.post("From Ann during the kill")
+    await client.write("From me during the kill")
     await client.button("Post").click()
     await expect(client.button("Sending")).to_be_visible()
-    await expect(client.page.get_by_text("No connection to Perch.")).to_be_visible(timeout=SHOWN_MS)
+    await says_lost(client)
 
 
-async def all_is_there(client: Client, when: str) -> None:
+async def all_is_there(client: Client) -> None:
     """Once each, without a reload."""
-    await client.sees(f"From me during {when}")
+    await client.sees("From me during the kill")
     await client.shows_new(1)
-    await client.sees(f"From Ann during {when}")
-    await expect(client.page.get_by_text("No connection to Perch.")).to_have_count(0, timeout=SHOWN_MS)
-    await expect(client.page.get_by_role("textbox", name="What is happening?")).to_have_value("")
+    await client.sees("From Ann during the kill")
+    await says_nothing(client)
+    await is_sent(client)
 
 
 async def with_the_network_cut(client: Client, ann: Person, road: Line) -> None:
-    """Connections end, and new ones get no answer at all."""
+    """Connections end, and new ones get no answer at all. What comes then comes by the live cursor alone."""
     road.hold()
     road.cut()
-    await writes_into_nothing(client, ann, "the cut")
+    await ann.post("From Ann during the cut")
+    await says_lost(client)
     road.pass_on()
-    await all_is_there(client, "the cut")
+    await client.shows_new(1)
+    await client.sees("From Ann during the cut")
+    await says_nothing(client)
 
 
-async def with_a_lost_answer(client: Client) -> None:
-    """The server has the tweet and its answer does not arrive: asked again under the same key, it is one tweet."""
+async def says_lost(client: Client) -> None:
+    await expect(client.page.get_by_text("No connection to Perch.")).to_be_visible(timeout=SHOWN_MS)
+
+
+async def says_nothing(client: Client) -> None:
+    await expect(client.page.get_by_text("No connection to Perch.")).to_have_count(0, timeout=SHOWN_MS)
+
+
+@asynccontextmanager
+async def answers_lost(client: Client, times: int) -> AsyncIterator[list[str]]:
+    """What is posted reaches the server, but so many answers do not arrive; gives the bodies that were sent."""
     asked: list[str] = []
 
-    async def lose_the_first(route: Route) -> None:
-        if "PostTweet" not in (route.request.post_data or ""):
-            await route.continue_()
-            return
-        asked.append(route.request.post_data or "")
-        if len(asked) == 1:
+    async def lose(route: Route) -> None:
+        body = route.request.post_data or ""
+        if "PostTweet" in body:
+            asked.append(body)
+        if "PostTweet" in body and len(asked) <= times:
             await route.fetch()
             await route.abort("connectionreset")
         else:
             await route.continue_()
 
-    await client.page.route("**/graphql", lose_the_first)
-    await client.post("Heard twice")
-    await expect(client.page.get_by_role("textbox", name="What is happening?")).to_have_value("", timeout=SHOWN_MS)
-    await client.page.unroute("**/graphql")
+    await client.page.route("**/graphql", lose)
+    yield asked
+    await client.page.unroute_all(behavior="ignoreErrors")
+
+
+async def with_a_lost_answer(client: Client) -> None:
+    """Asked again under the same key, it is one tweet."""
+    async with answers_lost(client, 1) as asked:
+        await client.post("Heard twice")
+        await is_sent(client)
     assert len(asked) == 2
     assert asked[0] == asked[1]
 
 
 async def with_a_lost_answer_and_a_reload(client: Client) -> None:
     """Reloaded before any answer came, the draft is still there, and sent again it is the same tweet."""
-
-    async def lose_all(route: Route) -> None:
-        if "PostTweet" in (route.request.post_data or ""):
-            await route.fetch()
-            await route.abort("connectionreset")
-        else:
-            await route.continue_()
-
-    await client.page.route("**/graphql", lose_all)
-    await client.write("Sent from a page that is gone")
-    await client.button("Post").click()
-    await client.sees("Sent from a page that is gone")
-    await client.page.unroute_all(behavior="ignoreErrors")
+    text = "Sent from a page that is gone"
+    async with answers_lost(client, 1000):
+        await client.post(text)
     await client.page.reload()
-    field = client.page.get_by_role("textbox", name="What is happening?")
-    await expect(field).to_have_value("Sent from a page that is gone")
+    await expect(client.page.get_by_role("textbox", name="What is happening?")).to_have_value(text)
     await client.button("Post").click()
-    await expect(field).to_have_value("", timeout=SHOWN_MS)
-    await client.sees("Sent from a page that is gone")
+    await is_sent(client)
+    await client.sees(text)
+
+
+async def is_sent(client: Client) -> None:
+    """An answer has come, so the field is empty again."""
+    await expect(client.page.get_by_role("textbox", name="What is happening?")).to_have_value("", timeout=SHOWN_MS)
 
 
 async def has_too_much_of_it(client: Client, ann: Person) -> None:
@@ -148,7 +159,6 @@ async def posted_once_each(reader: Person) -> None:
     """On the server too."""
     texts = [node["text"] for node in (await reader.do(THEIRS, name=reader.username))["user"]["tweets"]["nodes"]]
     assert sorted(texts) == [
-        "From me during the cut",
         "From me during the kill",
         "Heard twice",
         "Sent from a page that is gone",
