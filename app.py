@@ -20,7 +20,7 @@ from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
 
 from datastore import backup as backups
-from datastore import demo_world, ids, importer, ownership, processes
+from datastore import demo_world, ids, importer, ownership, processes, shards, tracing
 from datastore.changes import Changes
 from datastore.doctor import MongoDoctor, of_settings
 from datastore.findings import Finding, Verdict
@@ -43,6 +43,7 @@ from schema.build import build as build_schema
 from schema.documents import BadDocumentError, Documents
 from schema.documents import add as add_documents
 from schema.sockets import Patience, Sockets
+from schema.spans import TracedRequests, trace_operations
 
 DEMO_TWEET_SECONDS = 20.0
 # Longer than it takes to pass over the largest oplog.
@@ -63,6 +64,7 @@ COMMANDS = {
     "import": "load users, follows and tweets from files",
     "reconcile": "compare counters, timelines and lists with their truth, and repair them",
     "doctor": "look at the stores, the settings and the pipeline, and tell what to do; changes nothing",
+    "shard-plan": "print how to spread the collections over a sharded cluster, and do it with --run",
     "backup": "write the whole database to one file, as it is at one moment",
     "restore": "fill an empty database from such a file, and empty Redis",
     "dead-letters": "list, retry or drop the events that workers set aside",
@@ -174,7 +176,17 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
         pages = start.routes(start.Offer(PROJECT, development, settings.metrics))
         asgi = transport.application(schema, services, sockets, front, [*probes, *pages])
         asgi.state.sockets = sockets
+        if tracing.is_on():
+            trace_operations(schema, tracing.span)
+            asgi.add_middleware(TracedRequests, span=tracing.span)
         yield asgi
+
+
+@asynccontextmanager
+async def traced(settings: Settings, service: str) -> AsyncIterator[None]:
+    """Traces what begins meanwhile, if TRACES says where to send it. Clients must be opened within."""
+    with tracing.exporting(settings.traces, settings.traces_share, service):
+        yield
 
 
 @asynccontextmanager
@@ -211,7 +223,7 @@ async def serve(settings: Settings, listen_fd: int | None = None) -> None:
     if settings.workers > 1 and listen_fd is None:
         await serve_together(settings)
         return
-    async with api(settings) as asgi, running(telemetry.follow_loop_lag()):
+    async with traced(settings, "perch-serve"), api(settings) as asgi, running(telemetry.follow_loop_lag()):
         spare_the_collector()
         listening = server_of(settings, asgi)
         await listening.serve(None if listen_fd is None else [socket.socket(fileno=listen_fd)])
@@ -253,7 +265,7 @@ def server_of(settings: Settings, asgi: Starlette) -> server.Server:
 
 async def work(settings: Settings) -> None:
     """Relay and worker, until SIGTERM: this coroutine is cancelled. With WORK_PORT they tell how they are."""
-    async with working(settings) as pipeline:
+    async with traced(settings, "perch-work"), working(settings) as pipeline:
         spare_the_collector()
         if not settings.work_port:
             await asyncio.Event().wait()
@@ -344,6 +356,16 @@ def told(found: Sequence[Finding]) -> str:
     return "\n".join(lines)
 
 
+async def shard(settings: Settings) -> None:
+    """Spreads over a sharded cluster what nothing is in the way of."""
+    async with clients(settings) as opened:
+        try:
+            done = await shards.run(opened.mongo)
+        except shards.NoRouterError as error:
+            raise DevServerError(str(error)) from error
+    say(f"spread over the cluster: {', '.join(done)}")
+
+
 async def backup(settings: Settings, path: Path) -> None:
     """Writes MongoDB's database to a file while everything runs on."""
     async with clients(settings) as opened:
@@ -384,6 +406,13 @@ async def token(settings: Settings, name: str) -> None:
             raise DevServerError(f'there is no user "{name}"')
         context = Context(services, "127.0.0.1", "python -m app token")
         print((await accounts.open_session(context, user.id)).access_token)
+
+
+def printed(command: str, settings: Settings) -> str:
+    """What a command prints that needs no server."""
+    if command == "shard-plan":
+        return "\n".join(shards.lines(settings.mongo_database))
+    return settings_table(settings) if command == "settings" else sdl()
 
 
 def sdl() -> str:
@@ -511,6 +540,7 @@ def parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="repair nothing; exit code 1 if anything has drifted"
     )
     commands.choices["doctor"].add_argument("--json", action="store_true", help="as one list of objects")
+    commands.choices["shard-plan"].add_argument("--run", action="store_true", help="run it; MONGO_URL is a mongos")
     for name in ("backup", "restore"):
         commands.choices[name].add_argument("path", type=Path, metavar="FILE", help="for instance perch.bson.gz")
     commands.choices["dead-letters"].add_argument("action", choices=("list", "retry", "drop"))
@@ -533,6 +563,7 @@ def command_of(args: argparse.Namespace, settings: Settings) -> Coroutine[Any, A
         "import": lambda found: import_(found, args),
         "reconcile": lambda found: reconcile(found, args.check),
         "doctor": lambda found: doctor(found, args.json),
+        "shard-plan": shard,
         "backup": lambda found: backup(found, args.path),
         "restore": lambda found: restore(found, args.path),
         "dead-letters": lambda found: dead_letters(found, args.action, args.ids),
@@ -574,8 +605,8 @@ def main() -> int:
     except ValidationError as error:
         print(*complaints(error), sep="\n", file=sys.stderr)
         return 2
-    if args.command in ("settings", "sdl"):
-        print(settings_table(settings) if args.command == "settings" else sdl())
+    if args.command in ("settings", "sdl") or (args.command == "shard-plan" and not args.run):
+        print(printed(args.command, settings))
         return 0
     try:
         if args.command == "documents":

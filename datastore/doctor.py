@@ -2,13 +2,14 @@
 
 import resource
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from datastore.findings import Finding, Verdict, clock, graded, looked, ok, reason, wrong
-from datastore.mongo import INDEXES, Doc, Keys, Mongo, within
+from datastore.mongo import INDEXES, Doc, Mongo, within
 from datastore.settings import LEAST_VARIETY, Settings
+from datastore.shards import PLAN
 
 # The oldest that all commands exist in, and the oldest that still gets corrections.
 OLDEST, SUPPORTED = (6, 0), (7, 0)
@@ -111,7 +112,7 @@ class MongoDoctor:
                     missing.append(f"{collection}({shape})")
                 elif there.pop(shape) != _options(options):
                     different.append(f"{collection}({shape})")
-            extra += [f"{collection}({shape})" for shape in there]
+            extra += [f"{collection}({shape})" for shape in there if shape not in _SHARD_KEYS]
         return index_finding(missing, different, extra)
 
 
@@ -135,8 +136,12 @@ def index_finding(missing: list[str], different: list[str], extra: list[str]) ->
     )  # fmt: skip
 
 
-def _shape(keys: Keys) -> str:
-    return ", ".join(f"{field} {int(way)}" for field, way in keys)
+def _shape(keys: Sequence[tuple[str, Any]]) -> str:
+    return ", ".join(f"{field} {way if isinstance(way, str) else int(way)}" for field, way in keys)
+
+
+# Indexes that a sharded cluster needs, where there is one.
+_SHARD_KEYS = {_shape([*spread.key.items()]) for spread in PLAN}
 
 
 def _options(index: Doc) -> Doc:

@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from copy import copy
 from typing import Any, Self, TypeAlias
@@ -23,8 +23,9 @@ from pymongo import (
     WriteConcern,
 )
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from datastore import popularity
+from datastore import popularity, tracing
 from datastore.deadlines import due_in
 
 __all__ = [
@@ -143,6 +144,7 @@ INDEXES: Mapping[str, Sequence[tuple[Keys, Doc]]] = {
         ([("expires", ASCENDING)], {"expireAfterSeconds": 0}),
     ],
     "idempotency": [([("at", ASCENDING)], {"expireAfterSeconds": 24 * 3600})],
+    "trails": [([("at", ASCENDING)], {"expireAfterSeconds": 600})],
     "system": [],
 }
 
@@ -188,6 +190,7 @@ class Mongo:
         self.likes = self.db["likes"]
         self.blocks = self.db["blocks"]
         self.retweets = self.db["retweets"]
+        self.trails = self.db["trails"]
         self.system = self.db["system"]
 
     async def ensure_indexes(self) -> None:
@@ -229,8 +232,30 @@ def _client(driver: str, url: str, deadline_ms: int, answer_ms: int) -> AsyncIOM
         connectTimeoutMS=2_000,
         socketTimeoutMS=answer_ms,
         maxPoolSize=100,
+        event_listeners=[_Commands()] if tracing.is_on() else [],
     )
     return client  # type: ignore[no-any-return]
+
+
+class _Commands(CommandListener):
+    """Has each command traced that belongs to a trace: its name and its collection."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Callable[[str], None]] = {}
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if end := tracing.command("mongodb", event.command_name, event.command.get(event.command_name)):
+            self._open[event.request_id] = end
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        self._end(event.request_id, "")
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        self._end(event.request_id, str(event.failure.get("codeName", "failure")))
+
+    def _end(self, request_id: int, error: str) -> None:
+        if end := self._open.pop(request_id, None):
+            end(error)
 
 
 async def aggregated(collection: Collection, pipeline: Sequence[Doc], **options: Any) -> list[Doc]:

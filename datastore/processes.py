@@ -246,7 +246,7 @@ async def listening(
 
 
 def last_words(log: Path) -> str:
-    """The error a server ended with: from its last JSON error line, else its last plain line."""
+    """The error a server ended with: from its last JSON line that is one, else its last plain line."""
     for line in reversed(log.read_text(errors="replace").splitlines()[-100:]):
         if not line.startswith("{"):
             if line.strip():
@@ -256,6 +256,8 @@ def last_words(log: Path) -> str:
             entry = json.loads(line)
             if entry.get("s") in ("E", "F"):
                 return str(entry.get("attr", {}).get("error") or entry.get("msg"))
+            if entry.get("level") in ("error", "critical"):
+                return str(entry.get("event"))
     return f"see {log}"
 
 

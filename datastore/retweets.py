@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 
-from datastore import ids, popularity
+from datastore import ids, popularity, tracing
 from datastore.mongo import RETWEETS_BY_AUTHOR, Doc, DuplicateKeyError, Mongo, duplicate_field
 from datastore.records import Retweet, Tweet
 from datastore.together import Find
+from datastore.trails import Trails
 from datastore.tweets import OF_AUTHOR, ids_of
 
 WALK_BATCH = 500
@@ -20,12 +21,15 @@ class Retweets:
     def __init__(self, mongo: Mongo) -> None:
         self._retweets = mongo.retweets
         self._tweets = mongo.tweets
+        self._trails = Trails(mongo)
 
     async def add(self, author_id: int, tweet: Tweet, now_ms: int) -> bool:
         """Retweet; False if it was so already. The counter moves only with a new retweet."""
         while True:
             retweet_id = ids.new(now_ms, author_id, ids.Kind.RETWEET)
             doc = {"_id": retweet_id, "bucket": ids.bucket(retweet_id), "author": author_id, "tweet": tweet.id}
+            if tracing.is_on():
+                await self._trails.leave(retweet_id)
             try:
                 await self._retweets.insert_one(doc | {"of": tweet.author_id, "alive": True})
                 break

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any
 
 from datastore.changes import AWAIT_MS, HISTORY_LOST
+from datastore.joined import Joined
 from datastore.mongo import Doc, Mongo, OperationFailure, PyMongoError, watching
 
 # A delete carries the document's key and nothing else: hence one's own session id is all that is told.
@@ -19,6 +20,8 @@ class SessionEnds:
     def __init__(self, mongo: Mongo) -> None:
         self._mongo = mongo
         self._token: Any = None
+        # Sockets that come at once, from a server that died, are looked up together.
+        self._ended = Joined(self._among)
 
     async def follow(self, open_ids: Callable[[], Collection[int]]) -> AsyncIterator[int]:
         """Ids of sessions that end, for ever; any of those that `open_ids` names is among them, at least once.
@@ -50,6 +53,13 @@ class SessionEnds:
                 if change:
                     yield change["documentKey"]["_id"]
                 self._token = stream.resume_token
+
+    async def has_ended(self, session_id: int) -> bool:
+        """Whether it has, behind this call."""
+        return bool(await self._ended.get(session_id))
+
+    async def _among(self, session_ids: list[int]) -> dict[int, bool]:
+        return dict.fromkeys(await self.among(session_ids), True)
 
     async def among(self, session_ids: Collection[int]) -> set[int]:
         """Those of the sessions that have ended. One round trip."""

@@ -10,7 +10,7 @@ Secrets = TypeVar("Secrets", SecretStr, tuple[SecretStr, ...])
 # Of 32 random characters of hex 14 differ on average; of a word that is repeated, or of x's, fewer do.
 LEAST_VARIETY = 8
 
-MONGO_URL, REDIS_URL = r"^(mongodb(\+srv)?://.+)?$", r"^((rediss?|unix)://.+)?$"
+MONGO_URL, REDIS_URL = r"^(mongodb(\+srv)?://.+)?$", r"^((rediss?(\+cluster)?|unix)://.+)?$"
 
 
 class Settings(BaseSettings):
@@ -29,7 +29,9 @@ class Settings(BaseSettings):
         default="motor", description="pymongo: Motor's successor, without threads, which costs less CPU"
     )
     mongo_database: str = Field(default="perch", pattern=r"^[A-Za-z0-9_-]{1,60}$", description="name of the database")
-    redis_url: str = Field(default="", pattern=REDIS_URL, description="Redis or Valkey; empty: embedded")
+    redis_url: str = Field(
+        default="", pattern=REDIS_URL, description="Redis or Valkey, redis+cluster:// for a cluster; empty: embedded"
+    )
     secret_key: SecretStr = Field(default=SecretStr(""), description="signs tokens; empty: a random one, kept")
     old_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(), description="still good for tokens that were signed before, by comma"
@@ -44,6 +46,8 @@ class Settings(BaseSettings):
     cluster: bool = Field(default=False, description="`make run`: three mongods, two servers, two workers")
     rate_limits: bool = Field(default=True, description="action limits and log-in throttles")
     metrics: bool = Field(default=True, description="Prometheus metrics at /metrics")
+    traces: str = Field(default="", pattern=r"^(https?://.+)?$", description="OTLP/HTTP collector; empty: no traces")
+    traces_share: float = Field(default=1, ge=0, le=1, description="of all traces, those that are recorded")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="least level logged")
 
     text_limit: int = Field(default=140, ge=1, le=10_000, description="code points in a tweet, after NFC")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from datastore import entities, ids, popularity, rules, terms
+from datastore import entities, ids, popularity, rules, terms, tracing
 from datastore.errors import DomainError, ErrorCode
 from datastore.mongo import (
     TWEETS_BY_AUTHOR,
@@ -18,6 +18,7 @@ from datastore.mongo import (
 )
 from datastore.records import TopWindow, Tweet
 from datastore.together import Find
+from datastore.trails import Trails
 
 # Marks the one of an author's replies to a tweet that counts as engagement; lower than any id.
 COUNTED = 0
@@ -37,6 +38,7 @@ class Tweets:
         self._tweets = mongo.tweets
         self._users = mongo.users
         self._idempotency = mongo.idempotency
+        self._trails = Trails(mongo)
 
     async def add(
         self,
@@ -64,6 +66,8 @@ class Tweets:
             doc = new_doc(tweet_id, author_id, text, answered, mentioned) | more
             if counted:
                 doc["counted"] = COUNTED
+            if tracing.is_on():
+                await self._trails.leave(tweet_id)
             try:
                 await self._tweets.insert_one(doc)
                 break

@@ -70,11 +70,11 @@ class Breaker:
         self._failed += 1
         self._until = self._now() + self._open_seconds
         if self._failed == FAILURES:
-            telemetry.BREAKER_OPEN.set(1)
+            telemetry.BREAKER_OPEN.inc()
             log.warning("breaker.opened", error=type(error).__name__)
 
     def _close(self) -> None:
         if self._failed >= FAILURES:
-            telemetry.BREAKER_OPEN.set(0)
+            telemetry.BREAKER_OPEN.dec()
             log.info("breaker.closed")
         self._failed = 0

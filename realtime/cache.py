@@ -164,7 +164,8 @@ class Cache:
         if time.monotonic() < self._away_until:
             return None
         try:
-            there: list[str] = await self._scripts.run("copies_read", [*map(kind.key, record_ids)], token, LEASE_MS)
+            names = [*map(kind.key, record_ids)]
+            there: list[str] = await self._scripts.run_over("copies_read", names, (token, LEASE_MS), away="-")
         except RedisError as error:
             self._away(error)
             return None
@@ -173,9 +174,10 @@ class Cache:
     async def _fill(self, kind: _Kind[R], token: str, records: dict[int, R]) -> None:
         if not records:
             return
-        written = map(kind.written, records.values())
+        written = [*map(kind.written, records.values())]
         try:
-            await self._scripts.run("copies_fill", [*map(kind.key, records)], token, self._bounds.life_ms, *written)
+            head = (token, self._bounds.life_ms)
+            await self._scripts.run_over("copies_fill", [*map(kind.key, records)], head, written)
         except RedisError as error:
             self._away(error)
 

@@ -19,6 +19,7 @@ from datastore.records import Roads
 from realtime import keys
 from realtime.connect import Client
 from realtime.handlers import Rooms
+from realtime.scripts import scan_step
 
 # So many missing entries are told apart in one set; more are found when they are looked for again.
 MISSING_AT_ONCE = 200
@@ -57,11 +58,9 @@ class _Sets(Repairing):
         self._truth = _Truth(mongo, rooms.follows)
 
     async def look(self, after: Position, size: int) -> Look[Suspect]:
-        found: Any = await self._redis.scan(int(after or 0), match=self.pattern, count=size)
-        cursor, names = found
+        names, after = await scan_step(self._redis, after, self.pattern, size)
         sets = [await self._differing(int(name.rpartition(":")[2])) for name in names]
-        # A string: the cursor has 64 bits, one more than MongoDB's integers.
-        return Look(len(names), [one for one in sets if one], str(cursor) if cursor else None)
+        return Look(len(names), [one for one in sets if one], after)
 
     async def judge(self, suspects: Sequence[Suspect], since: Any, repair: bool) -> Judged[Suspect]:
         """An entry that was looked for before `since` and again now has had its time to come, or to go: exact unless

@@ -1,20 +1,31 @@
 """Redis clients: one that gives up soon, for requests, and one that waits, for workers and subscriptions."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.exceptions import AskError, OutOfMemoryError, ReadOnlyError, RedisError, TryAgainError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from datastore import tracing
 from datastore.deadlines import left_seconds
 from datastore.mongo import is_outage
 from realtime.breaker import Breaker
+from realtime.cluster import AWAY, Cluster, RefusedError
+from realtime.line import Line
+from realtime.spans import Traced
 
 Client = Redis
+# Of a cluster: what a worker waits for one primary, and how long it is then left alone. Longer than a script or a
+# blocking read of events takes, many times over.
+PRIMARY_SECONDS, GIVEN_UP_SECONDS = 3.0, 1.0
+# How a server ends a script in the middle when a slot has left it since it was sent.
+MOVED_MEANWHILE = "ttempted to access a non local key"
 
 __all__ = [
     "Client",
@@ -28,14 +39,32 @@ __all__ = [
 
 
 class Guarded(Redis):
-    """A client behind a breaker, which asks nothing when its request is out of time."""
+    """A client behind a breaker, which asks nothing when its request is out of time. Its scripts, which is nearly all
+    that requests ask, share one line; other commands and pipelines have the connections of a pool."""
 
     breaker: Breaker
+    line: Line | None = None
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         _in_time()
         with self.breaker.passing():
+            if self.line and args[0] == "EVALSHA":
+                return await self._by_line(self.line, args)
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    async def _by_line(self, line: Line, args: Sequence[Any]) -> Any:
+        try:
+            return await line.call(*args)
+        except RedisTimeoutError:
+            raise
+        except RedisConnectionError:
+            # Once more at once, as with the pool: a connection that the server closed is not an outage.
+            return await line.call(*args)
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        if self.line:
+            await self.line.aclose()
+        await super().aclose(close_connection_pool)
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         made = _GuardedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
@@ -54,13 +83,17 @@ class _GuardedPipeline(Pipeline):
             return await super().execute(raise_on_error)
 
 
+class _TracedGuarded(Traced, Guarded):  # type: ignore[misc]
+    """Both."""
+
+
 def _in_time() -> None:
     if left_seconds() <= 0:
         raise RedisTimeoutError("the request is out of time")
 
 
 def _refusal() -> RedisError:
-    return RedisConnectionError("Redis did not answer lately")
+    return RefusedError("Redis did not answer lately")
 
 
 def set_aside() -> Client:
@@ -73,14 +106,23 @@ def set_aside() -> Client:
 
 def for_requests(url: str, timeout_ms: int = 400, open_seconds: float = 1) -> Client:
     """For the request path: an answer within `timeout_ms` or an error, and then MongoDB answers. After two such errors
-    in a row nobody waits, for `open_seconds` at a time."""
-    client = _patient_for(url, timeout_ms / 1000)
-    client.breaker = Breaker((RedisConnectionError, RedisTimeoutError), _refusal, open_seconds)
-    return client
+    in a row nobody waits, for `open_seconds` at a time; of a cluster, nobody who needs that server."""
+    seconds = timeout_ms / 1000
+
+    def open_one(of: str) -> Client:
+        client = _guarded(of, "perch-requests", seconds, 200, open_seconds)
+        # The line keeps the time of its answers itself.
+        client.line = Line(
+            _guarded(of, "perch-requests", None, 1, open_seconds).connection_pool.make_connection, seconds
+        )
+        return client
+
+    return _cluster(url, open_one) if is_cluster(url) else open_one(url)
 
 
-def _patient_for(url: str, seconds: float) -> Guarded:
-    client: Guarded = Guarded.from_url(  # type: ignore[assignment]
+def _guarded(url: str, name: str, seconds: float | None, connections: int, open_seconds: float) -> Guarded:
+    kind = _TracedGuarded if tracing.is_on() else Guarded
+    client: Guarded = kind.from_url(  # type: ignore[assignment]
         url,
         decode_responses=True,
         socket_timeout=seconds,
@@ -88,22 +130,30 @@ def _patient_for(url: str, seconds: float) -> Guarded:
         # One more try at once after a broken connection: an idle one that the server closed is not an outage. None
         # after a timeout: that was the time.
         retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
-        max_connections=200,
-        client_name="perch-requests",
+        max_connections=connections,
+        client_name=name,
+        # Else each new connection looks its library's version up in files, and tells Redis in two more round trips.
+        driver_info=None,
         protocol=2,
     )
+    client.breaker = Breaker(AWAY, _refusal, open_seconds)
     return client
 
 
 def passes_by_itself(error: Exception) -> bool:
-    """Whether it says that a store is away for now: what was asked may be asked again until it does not."""
-    away = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
-    return isinstance(error, away) or is_outage(error)
+    """Whether it says that a store is away for now, or that a slot is on its way from one server to another: what was
+    asked may be asked again until it does not."""
+    away = (*AWAY, OutOfMemoryError, ReadOnlyError, AskError, TryAgainError)
+    return isinstance(error, away) or MOVED_MEANWHILE in str(error) or is_outage(error)
 
 
 def for_workers(url: str) -> Client:
-    """For blocking reads and pub/sub: no time limit on an answer, short waits between reconnects."""
-    return Redis.from_url(
+    """For blocking reads and pub/sub: no time limit on an answer, short waits between reconnects. Of a cluster each
+    server has a limit, above which it is given up and the others are served (realtime/cluster.py)."""
+    if is_cluster(url):
+        return _cluster(url, lambda of: _guarded(of, "perch-workers", PRIMARY_SECONDS, 50, GIVEN_UP_SECONDS), True)
+    kind = Traced if tracing.is_on() else Redis
+    return kind.from_url(
         url,
         decode_responses=True,
         # NOTE: any socket timeout here would end a blocking XREADGROUP in the middle of its wait.
@@ -113,5 +163,27 @@ def for_workers(url: str) -> Client:
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), 3, (RedisConnectionError, RedisTimeoutError)),
         max_connections=50,
         client_name="perch-workers",
+        driver_info=None,
         protocol=2,
     )
+
+
+def is_cluster(url: str) -> bool:
+    """Whether this URL is of a Redis Cluster: redis+cluster:// (or rediss+), with any of its servers, by comma."""
+    return "+cluster" in urlsplit(url).scheme
+
+
+def _cluster(url: str, open_one: Callable[[str], Client], spares: bool = False) -> Cluster:
+    parts = urlsplit(url)
+    login, at, hosts = parts.netloc.rpartition("@")
+    seeds = []
+    for seed in hosts.split(","):
+        host, colon, port = seed.rpartition(":") if not seed.endswith("]") else (seed, "", "")
+        seeds.append((host.strip("[]"), int(port)) if colon else (seed.strip("[]"), 6379))
+
+    def open_node(address: tuple[str, int]) -> Client:
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        one = parts._replace(scheme=parts.scheme.removesuffix("+cluster"), netloc=f"{login}{at}{host}:{address[1]}")
+        return open_one(urlunsplit(one))
+
+    return Cluster(seeds, open_node, spares)

@@ -3,24 +3,28 @@
 Never in production.
 """
 
+import asyncio
+import itertools
 import os
 import shutil
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
 from redis.exceptions import RedisError
 
 from datastore import devserver as mongo_devserver
 from datastore import ownership
 from datastore.ownership import Run, take_soon
-from datastore.processes import Child, DevServerError, Program, Say, kept, listening
+from datastore.processes import READY_SECONDS, Child, DevServerError, Program, Say, kept, listening
 from datastore.settings import Settings
 
 # Streams must survive a restart of `make run`, hence the append-only file; nothing may be evicted behind our back;
@@ -29,6 +33,10 @@ _FLAGS = (
     "--bind 127.0.0.1 --appendonly yes --appendfsync everysec --maxmemory-policy noeviction"
     " --zset-max-listpack-entries 256 --daemonize no --save"
 )
+# Where the servers of a cluster talk to each other. Above, as is usual, are the ports of outgoing connections.
+BUS_BELOW = 10_000
+# Twice as long as a first meeting may take.
+LOOKS_A_MEETING = 100
 
 
 @asynccontextmanager
@@ -41,18 +49,85 @@ async def valkey(data_dir: Path, say: Say | None = None) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def valkey_child(data_dir: Path, say: Say | None = None) -> AsyncIterator[tuple[str, Child]]:
-    """As `valkey`, with the process."""
+async def valkey_cluster(
+    data_dir: Path, primaries: int = 3, replicas: int = 0, node_timeout_ms: int = 1000
+) -> AsyncIterator[tuple[str, list[tuple[str, Child]]]]:
+    """The URL of a Redis Cluster of so many primaries with equal shares of the slots, ready, and (URL, process) of each
+    server: the primaries, then the replicas, the first of which follows the first primary and so on.
+
+    Nothing is kept on disk: whoever is started again is empty. Where a primary is away the others go on."""
+    flags = (
+        f"--cluster-enabled yes --cluster-node-timeout {node_timeout_ms} --cluster-require-full-coverage no"
+        " --cluster-databases 16 --cluster-replica-validity-factor 0 --repl-diskless-sync-delay 0 --appendonly no"
+    )
+    async with AsyncExitStack() as stack:
+        servers: list[tuple[str, Child]] = []
+        for number in range(primaries + replicas):
+            folder = data_dir / f"node{number}"
+            servers.append(await stack.enter_async_context(valkey_child(folder, flags=flags)))
+        await _form([url for url, _ in servers], primaries)
+        hosts = ",".join(urlsplit(url).netloc for url, _ in servers)
+        yield f"redis+cluster://{hosts}/0", servers
+
+
+@asynccontextmanager
+async def valkey_child(data_dir: Path, say: Say | None = None, flags: str = "") -> AsyncIterator[tuple[str, Child]]:
+    """As `valkey`, with the process; `flags` come behind the usual ones."""
     binary, data_dir = _binary(), data_dir.absolute()
     with await take_soon(data_dir, "valkey") as lock:
 
         def program(port: int) -> Program:
-            command = (binary, "--port", str(port), "--dir", str(data_dir), *_FLAGS.split(), "")
+            command = (binary, "--port", str(port), "--dir", str(data_dir), *_FLAGS.split(), "", *flags.split())
+            if flags:
+                command += ("--cluster-port", str(port - BUS_BELOW))
             return Program("valkey", command, data_dir / "valkey.log", held=(lock.fileno(),))
 
         child, port = await listening(data_dir, program, _is_ours)
         async with kept(child, say):
             yield f"redis://127.0.0.1:{port}/0", child
+
+
+async def _form(urls: Sequence[str], primaries: int) -> None:
+    """Make a cluster of empty servers, and wait until all of them say that it is one."""
+    async with AsyncExitStack() as stack:
+        nodes: list[Any] = [
+            await stack.enter_async_context(Redis.from_url(url, decode_responses=True, protocol=2)) for url in urls
+        ]
+        for number, node in enumerate(nodes):
+            await node.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+            if number < primaries:
+                share = (SLOTS * number // primaries, SLOTS * (number + 1) // primaries - 1)
+                await node.execute_command("CLUSTER ADDSLOTSRANGE", *share)
+        await _meet(nodes, urlsplit(urls[0]).port or 0)
+        ids = [await node.execute_command("CLUSTER MYID") for node in nodes]
+        for number, node in enumerate(nodes[primaries:]):
+            await node.execute_command("CLUSTER REPLICATE", ids[number % primaries])
+        await _all_say(nodes, ("CLUSTER", "INFO"), "cluster_state:ok\r\n")
+        await _all_say(nodes[primaries:], ("ROLE",), "'connected'")
+
+
+async def _meet(nodes: Sequence[Any], port: int) -> None:
+    """Tell all to meet the first, who listens at this port, until all know all. Again after a while: a busy
+    machine misses the time limit of a first meeting."""
+    async with asyncio.timeout(READY_SECONDS):
+        for look in itertools.count():
+            if look % LOOKS_A_MEETING == 0:
+                for node in nodes[1:]:
+                    await node.execute_command("CLUSTER MEET", "127.0.0.1", port, port - BUS_BELOW)
+            if all([_is_whole(str(await node.execute_command("CLUSTER", "NODES")), len(nodes)) for node in nodes]):
+                return
+            await asyncio.sleep(0.02)
+
+
+def _is_whole(told: str, servers: int) -> bool:
+    return told.count(" connected") == servers and "handshake" not in told
+
+
+async def _all_say(nodes: Sequence[Any], question: Sequence[str], part: str) -> None:
+    async with asyncio.timeout(READY_SECONDS):
+        for node in nodes:
+            while part not in str(await node.execute_command(*question)):
+                await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 
 from realtime import keys, telemetry
 from realtime.scripts import Arg, Scripts, fresh_token
@@ -68,13 +70,23 @@ class Fanout:
         bounds = self._bounds
         head = (bounds.kept_entries, bounds.trim_at, bounds.events_kept, bounds.presence_ms)
         calls: list[tuple[list[str], list[Arg]]] = []
-        for part in _parts(runs, PAIRS_PER_SCRIPT):
+        for part in (part for together in self._apart(runs) for part in _parts(together, PAIRS_PER_SCRIPT)):
             args: list[Arg] = [fresh_token(), *head]
             for run, tails in part:
                 # One argument for all of them: a hundred cost the client and Redis several times as much.
                 args += [*run, " ".join(tails)]
             calls.append(([f"tl:{part[0][1][0]}"], args))
         await self._scripts.run_each("deliver", calls)
+
+    def _apart(self, runs: Runs) -> list[Runs]:
+        """What one script may take together, each in order."""
+        if not self._scripts.by_slot:
+            return [runs]
+        pairs = [(run, tail) for run, tails in runs for tail in tails]
+        return [
+            [(run, [tail for _, tail in group]) for run, group in groupby(part, itemgetter(0))]
+            for part in self._scripts.apart(pairs, itemgetter(1))
+        ]
 
     async def _gather(self, run: Run, reader_ids: Iterable[int]) -> None:
         tails = [keys.tail(reader_id) for reader_id in reader_ids]

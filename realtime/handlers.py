@@ -9,6 +9,7 @@ from datastore.changes import Event, EventName
 from datastore.follows import WALK_BATCH, Follows
 from datastore.records import Roads
 from datastore.retweets import Retweets
+from datastore.trails import Trails
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime.asked import Asked
@@ -40,6 +41,7 @@ class Rooms:
     topics: Topics
     top_users: TopUsers
     cache: Cache
+    trails: Trails
     asked: Asked
     raise_event: Callable[[Event], Awaitable[None]]
     # Whether a handler may take long; where it may not, it gives up with TooManyError.

@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
+from typing import Any
 
 import structlog
 
 from datastore.follows import Follows
+from datastore.joined import Joined
 from datastore.mongo import PyMongoError as DatabaseError
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisError
 from realtime.reader import Numbered, Reader, for_others, parse
 from realtime.scripts import Scripts
-from realtime.subscriber import Subscriber
+from realtime.subscribers import subscriber_of
 from realtime.timelines import Timelines
 
 log = structlog.get_logger()
@@ -27,6 +29,8 @@ MATCH_BATCH = 1000
 # Plain messages that wait for a slow listener; they are news, and old news goes first.
 QUEUED_MESSAGES = 100
 
+# The keys of a presence and its stream, a position, and how long the presence lasts from now on (0: it does not end).
+Resume = tuple[str, str, str, int]
 # Takes a plain message, or None for "there may have been some".
 Tap = Callable[[str | None], None]
 
@@ -43,7 +47,7 @@ class Hub:
         presence_ms: int,
         sweep_seconds: float,
     ) -> None:
-        self._subscriber = Subscriber(pubsub_redis, self._dispatch, sweep_seconds / 4)
+        self._subscriber = subscriber_of(pubsub_redis, self._dispatch, sweep_seconds / 4)
         self._redis = redis
         self._scripts = Scripts(redis)
         self._timelines = timelines
@@ -55,6 +59,9 @@ class Hub:
         self._taps: dict[str, set[Tap]] = {}
         self._confirmed: set[str] = set()
         self._unconfirmed: dict[str, asyncio.Event] = {}
+        # A thousand readers who come at once, from a server that died, are ten round trips; and all who stand at one
+        # place of the shared stream have one answer.
+        self._resumes = Joined(self._resume_all)
         self._of_top_users: asyncio.Queue[tuple[str, Numbered]] = asyncio.Queue()
 
     async def run(self) -> None:
@@ -143,25 +150,29 @@ class Hub:
 
     async def missed(self, reader_id: int, position: str) -> tuple[list[Numbered] | None, str]:
         """What the reader's own stream holds behind a position. One round trip; makes an absent reader present."""
-        names = [keys.presence(reader_id), keys.reader_stream(reader_id)]
-        missed, last = await self._resume(names, position, self._presence_ms)
+        names = keys.presence(reader_id), keys.reader_stream(reader_id)
+        missed, last = await self._resume(*names, position, self._presence_ms)
         return missed, last or await self.fresh_position(reader_id)
 
     async def missed_of_top_users(self, reader_id: int, position: str) -> tuple[list[Numbered] | None, str]:
         """What the shared stream holds behind a position for this reader: events of authors they follow now."""
-        missed, last = await self._resume([keys.TOP_PRESENCE, keys.TOP_STREAM], position, 0)
+        missed, last = await self._resume(keys.TOP_PRESENCE, keys.TOP_STREAM, position, 0)
         if missed:
             pairs = {(reader_id, event.author_id) for event in missed}
             followed = await self._follows.existing(pairs)
             missed = [event if (reader_id, event.author_id) in followed else for_others(event) for event in missed]
         return missed, last or await self.top_position()
 
-    async def _resume(self, names: list[str], position: str, ttl_ms: int) -> tuple[list[Numbered] | None, str]:
-        answer = await self._scripts.run("resume", names, position, ttl_ms)
+    async def _resume(self, *asked: *Resume) -> tuple[list[Numbered] | None, str]:
+        answer: Any = await self._resumes.get(asked)
         if answer[0] == "lost":
             return None, answer[1] if len(answer) > 1 else ""
         # Each entry is the flat list p, previous, t, token, d, payload.
         return [parse(entry[3], entry[5]) for entry in answer[2]], answer[1]
+
+    async def _resume_all(self, asked: Sequence[Resume]) -> dict[Resume, Any]:
+        calls = [((presence, stream), (position, ttl_ms)) for presence, stream, position, ttl_ms in asked]
+        return dict(zip(asked, await self._scripts.run_each("resume", calls), strict=True))
 
     async def top_position(self) -> str:
         """The newest position in the shared stream. Waits while Redis is away."""
@@ -266,11 +277,13 @@ class Hub:
             names += (keys.presence(reader_id), keys.reader_stream(reader_id))
         # One command: as 1,500 in a pipeline they took a sixth of the process's CPU at a thousand sockets.
         top_last, lasts = await asyncio.gather(
-            self._redis.hget(keys.TOP_PRESENCE, "last"), self._scripts.run("renew", names, self._presence_ms)
+            self._redis.hget(keys.TOP_PRESENCE, "last"),
+            self._scripts.run_over("renew", names, (self._presence_ms,), per=2),
         )
         for group, last in zip(groups, lasts, strict=True):
             for reader in group:
-                if last != reader.own.tail:
+                # None: of a cluster, their primary is away, and they are looked after when it answers again.
+                if last is not None and last != reader.own.tail:
                     reader.own.doubt()
                 # While messages wait to be matched, the readers are behind on purpose.
                 if top_last != reader.top.tail and self._of_top_users.empty():

@@ -20,6 +20,8 @@ REBUILT_ON_READ = ("tl:*", "on:*", "ev:*", "recent:*")
 LIVE = ("on:*", "ev:*")
 # Copies of records: what may be dropped at any moment and is read from MongoDB again.
 COPIES = ("tweet:*", "user:*")
+# The first words of all that can be rebuilt: a primary of a cluster is emptied of it when it may have missed something.
+DERIVED = frozenset({"tl", "on", "ev", "recent", "top", "tweet", "user"})
 
 
 def bucket(reader_id: int) -> int:
@@ -130,23 +132,33 @@ def tweet_channel(tweet_id: int) -> str:
 
 
 def events(partition: int) -> str:
-    """Stream of events by author bucket, ids only; trimmed to what is not yet acknowledged."""
-    return f"events:{partition}"
+    """Stream of events by author bucket, ids only; trimmed to what is not yet acknowledged.
+
+    All that the pipeline keeps is in one slot of Redis Cluster: a batch is appended whole or not at all, and the server
+    of that slot can be one that keeps what it has on disk.
+    """
+    return f"events:{{events}}:{partition}"
 
 
 def lease(partition: int) -> str:
     """String: the worker that reads the partition now. Lives LEASE_SECONDS, renewed."""
-    return f"lease:events:{partition}"
+    return f"lease:{{events}}:{partition}"
 
 
 # Sorted set, worker -> when its registration ends, in milliseconds; workers share the partitions evenly.
-WORKERS = "lease:workers"
+WORKERS = "lease:{events}:workers"
 # String: who relays into this very data set. Gone after a flush, and then the relay rewinds.
-RELAY_MARK = "relay:mark"
+RELAY_MARK = "relay:{events}:mark"
 # Hash, partition -> the last heartbeat that was handled there with everything before it.
-HEARTBEATS = "relay:beats"
+HEARTBEATS = "relay:{events}:beats"
 # Stream of events that failed five times, with the reason; at most 10,000.
-DEAD_LETTERS = "events:dead"
+DEAD_LETTERS = "events:{events}:dead"
+# On Redis Cluster only. Sets of slots whose primary missed writes and is to be emptied of what can be rebuilt when it
+# answers again (realtime/primaries.py): those that wait, and those that are at it.
+MISSED = "relay:{events}:missed"
+CLEARING = "relay:{events}:clearing"
+# On Redis Cluster only. Hash, id of a primary -> its run id when the relay last saw it.
+PRIMARIES = "relay:{events}:primaries"
 # The one consumer group of every event stream.
 GROUP = "workers"
 

@@ -13,6 +13,7 @@ from datastore.mongo import Mongo, PyMongoError, within
 from datastore.purges import Purges
 from datastore.retweets import Retweets
 from datastore.settings import Settings
+from datastore.trails import Trails
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime import keys
@@ -109,6 +110,7 @@ def open_rooms(mongo: Mongo, redis: Client, partitions: int, bounds: Bounds, top
         topics=Topics(redis),
         top_users=TopUsers(scripts, users, follows, entries, timelines, top_user_threshold),
         cache=Cache(scripts, tweets, users),
+        trails=Trails(mongo),
         asked=Asked(users, tweets, follows),
         raise_event=partial(raise_event, redis, partitions),
     )

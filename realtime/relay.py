@@ -29,6 +29,7 @@ from datastore.mongo import PyMongoError
 from datastore.rescan import Rescan, rescan, since_ms
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisError
+from realtime.primaries import Primaries
 from realtime.scripts import Arg, Scripts, fresh_token
 
 log = structlog.get_logger()
@@ -74,6 +75,7 @@ class Relay:
         self._changes = changes
         self._redis = redis
         self._scripts = Scripts(redis)
+        self._primaries = Primaries(redis)
         self._partitions = partitions
         self._waits = waits
         self._forget_live = forget_live
@@ -138,6 +140,7 @@ class Relay:
                 tasks.create_task(self._read(reader, queue))
                 tasks.create_task(self._append(queue))
                 tasks.create_task(self._keep_accounts(lease, reader))
+                tasks.create_task(self._primaries.keep(self._waits.watermark))
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
 

@@ -5,12 +5,15 @@ the two read each other's answers.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
 import structlog
+from redis.exceptions import MovedError
 
 from realtime.connect import Client, RedisError
+from realtime.slots import by_slot
 
 log = structlog.get_logger()
 
@@ -20,12 +23,20 @@ SUBSCRIBE_BATCH = 500
 Take = Callable[[str, str, str], None]
 
 
+def _ignored(_: Exception) -> None:
+    pass
+
+
 class Subscriber:
     """The channels of a process. `run()` must be running; what it takes is taken in the order Redis sent it."""
 
-    def __init__(self, redis: Client, take: Take, retry_seconds: float) -> None:
+    def __init__(
+        self, redis: Client, take: Take, retry_seconds: float, refused: Callable[[Exception], None] = _ignored
+    ) -> None:
+        """`refused` is told of a channel that the server does not take, and of each connection that ended."""
         self._pool: Any = redis.connection_pool
         self._take = take
+        self._refused = refused
         self._retry_seconds = retry_seconds
         self._channels: set[str] = set()
         self._connection: Any = None
@@ -48,6 +59,7 @@ class Subscriber:
             except Exception as error:
                 # Whatever went wrong with a connection, the next one starts from nothing.
                 log.warning("hub.disconnected", error=type(error).__name__)
+                self._refused(error)
             await asyncio.sleep(self._retry_seconds)
 
     async def _read(self) -> None:
@@ -56,12 +68,17 @@ class Subscriber:
             await connection.connect()
             # From here on subscribe() sends by itself; what was asked for before is in the set.
             self._connection = connection
-            channels = list(self._channels)
-            for at in range(0, len(channels), SUBSCRIBE_BATCH):
-                await self._send("SSUBSCRIBE", *channels[at : at + SUBSCRIBE_BATCH])
+            for channels in by_slot(self._channels, str):
+                for at in range(0, len(channels), SUBSCRIBE_BATCH):
+                    await self._send("SSUBSCRIBE", *channels[at : at + SUBSCRIBE_BATCH])
             while True:
-                kind, channel, data = await connection.read_response()
-                self._take(kind, channel, data)
+                try:
+                    # Silence is no failure, whatever the time limit on answers is.
+                    kind, channel, data = await connection.read_response(timeout=math.inf)
+                except MovedError as moved:
+                    self._refused(moved)
+                else:
+                    self._take(kind, channel, data)
         finally:
             self._connection = None
             await connection.disconnect(nowait=True)

@@ -1,16 +1,17 @@
 """Metrics of what follows, with few labels and no ids; and how log lines look."""
 
 import asyncio
+import logging
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from itertools import count
 from typing import Any
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from datastore import ids
+from datastore import ids, tracing
 from datastore.records import Resync, ResyncReason, TweetAdded, TweetRemoved
 
 EVENTS_HANDLED = Counter("perch_events_handled", "Events a worker handled.", ["event"])
@@ -33,7 +34,7 @@ PAIRS_WRITTEN = Counter("perch_fanout_pairs", "(reader, entry) pairs sent to Red
 DEAD_LETTERS = Counter("perch_dead_letters", "Events set aside after too many deliveries.")
 LANES_WAITING = Gauge("perch_lanes_waiting", "Events of authors with many readers that wait behind each other.")
 BACKLOG = Gauge("perch_backlog", "How far the pipeline is behind (realtime/backlog.py).", ["what"])
-BREAKER_OPEN = Gauge("perch_redis_breaker_open", "1 while requests do not ask Redis because it did not answer.")
+BREAKER_OPEN = Gauge("perch_redis_breaker_open", "Servers of Redis that nobody asks because they did not answer.")
 BREAKER_REFUSED = Counter("perch_redis_breaker_refused", "Calls of Redis that were not made because of that.")
 REQUESTS_IN_HAND = Gauge("perch_requests_in_hand", "Requests that this process is answering.")
 SHED = Counter("perch_shed", "What was refused because too many requests were in hand.", ["what"])
@@ -79,18 +80,32 @@ async def follow_loop_lag() -> None:
         LOOP_LAG.set(max(late))
 
 
+def traced(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The line with the trace that it belongs to, if it belongs to one."""
+    if trace_id := tracing.trace_id():
+        line["trace_id"] = trace_id
+    return line
+
+
 def configure_logs(least_level: str) -> None:
-    """Structured lines from this level up: for eyes on a terminal, JSON elsewhere."""
+    """Structured lines from this level up, those of libraries too: for eyes on a terminal, JSON elsewhere."""
     # NOTE: where `rich` is installed, structlog would print the local variables of every frame, tokens among them.
     console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     render: Any = console if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        traced,
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.processors.format_exc_info,
+    ]
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(least_level),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            render,
-        ],
+        processors=[*shared, render],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    # uvicorn's, asyncio's and the drivers': whatever the logging module is told.
+    named = [structlog.stdlib.add_logger_name, *shared]
+    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=named, processors=[remove, render]))
+    logging.basicConfig(handlers=[handler], level=least_level, force=True)

@@ -167,9 +167,8 @@ class Timelines:
         limit = self.bounds.kept_entries
         entries = await self._entries.newest([author_id], limit)
         cut = entries[-1] - 1 if len(entries) == limit else 0
-        await self._scripts.run(
-            "merge", self._keys(reader_id), *self._merge_args(reader_id, fresh_token(), cut, entries)
-        )
+        call = self._keys(reader_id), self._merge_args(reader_id, fresh_token(), cut, entries)
+        await self._scripts.run_each("merge", [call])
 
     async def fill(self, reader_ids: Iterable[int], entries: Sequence[int], cut: int) -> None:
         """Put entries above the floor into many readers' timelines and tell nobody; the floors rise to `cut`, below

@@ -130,7 +130,7 @@ class TopTweets:
                 place = places.get(tweet_id, {}).get(window)
                 args += [_member(tweet_id), "" if place is None else repr(place)]
         names = [name for window in TopWindow for name in (*_keys(window), keys.top_channel(window))]
-        await self._scripts.run("top_rank", names, *args)
+        await self._scripts.run_each("top_rank", [(names, args)])
 
     async def drop(self) -> None:
         """Keep no list any longer: the next read rebuilds it."""

@@ -105,7 +105,7 @@ class TopUsers:
     async def _announce(self, author_id: int, op: str, entry_id: int, payload: str) -> None:
         names = [keys.recent(author_id), keys.TOP_PRESENCE, keys.TOP_STREAM]
         bounds = (self._bounds.kept_entries, self._bounds.trim_at, TOP_EVENTS_KEPT, keys.TOP_CHANNEL)
-        await self._scripts.run("announce", names, fresh_token(), op, entry_id, payload, *bounds)
+        await self._scripts.run_each("announce", [(names, (fresh_token(), op, entry_id, payload, *bounds))])
 
     async def promote_all(self) -> Sequence[int]:
         """Promote everybody who is due, without an event each: after an import."""

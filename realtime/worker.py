@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import structlog
 from redis.exceptions import ResponseError
 
-from datastore import ids
+from datastore import ids, tracing
 from datastore.changes import ENTRY_MADE, Event, EventName
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisError, passes_by_itself
@@ -183,6 +183,16 @@ class Worker:
                 await asyncio.sleep(self._waits.retry)
 
     async def _run(self, deliveries: Sequence[Delivery], rooms: Rooms) -> list[Delivery]:
+        """Run events whose requests were traced within the same traces, and the others."""
+        if not tracing.is_on():
+            return await self._run_all(deliveries, rooms)
+        names = {int(one.fields.get("s", 0)): f"event {one.fields.get('e')}" for one in deliveries if _is_entry(one)}
+        parents = await rooms.trails.found(names)
+        with tracing.spans([(names[entry], parent) for entry, parent in parents.items()]) as begun:
+            await rooms.trails.pass_on(dict(zip(parents, begun, strict=False)))
+            return await self._run_all(deliveries, rooms)
+
+    async def _run_all(self, deliveries: Sequence[Delivery], rooms: Rooms) -> list[Delivery]:
         """The authors' events side by side, each author's in their order: as in partitions of their own. Nothing runs
         on behind a failure. Gives those that were handled; the others have gone into lanes."""
         by_bucket: dict[int, list[tuple[Delivery, Event]]] = {}
@@ -219,7 +229,7 @@ class Worker:
                 if _is_beat(one):
                     pipe.hset(keys.HEARTBEATS, str(one.partition), one.fields["s"])
                 telemetry.EVENTS_HANDLED.labels(one.fields.get("e", "junk")).inc()
-                if one.fields.get("e") in ENTRY_MADE:
+                if _is_entry(one):
                     telemetry.FANOUT_LAG.observe(max(now_ms - ids.at_ms(int(one.fields["s"])), 0) / 1000)
             await pipe.execute()
         telemetry.EVENT_LAG.set(max(now_ms - int(deliveries[0].fields.get("at", now_ms)), 0) / 1000)
@@ -258,6 +268,10 @@ async def _side_by_side(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 def _is_beat(one: Delivery) -> bool:
     return one.fields.get("e") == EventName.HEARTBEAT
+
+
+def _is_entry(one: Delivery) -> bool:
+    return one.fields.get("e") in ENTRY_MADE
 
 
 def handled_beats(beats: Mapping[Any, Any], partitions: int) -> int:

@@ -19,6 +19,7 @@ from datastore.search import Search
 from datastore.session_ends import SessionEnds
 from datastore.sessions import Sessions
 from datastore.settings import Settings
+from datastore.trails import Trails
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime.cache import Cache, CacheBounds
@@ -49,6 +50,7 @@ class Services:
     retweets: Retweets
     blocks: Blocks
     entries: Entries
+    trails: Trails
     cache: Cache
     timelines: Timelines
     top_tweets: TopTweets
@@ -147,6 +149,7 @@ def _open(mongo: Mongo, redis: Client, live_redis: Client, options: Options) -> 
         retweets=retweets,
         blocks=Blocks(mongo),
         entries=entries,
+        trails=Trails(mongo),
         cache=Cache(scripts, tweets, users, options.cache),
         timelines=timelines,
         top_tweets=TopTweets(scripts, tweets),

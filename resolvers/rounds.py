@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+from datastore import tracing
 from datastore.records import HomeTimelineEvent, TweetAdded
 from realtime import telemetry
 from realtime.reader import Numbered, Reader
@@ -66,6 +67,7 @@ class Rounds:
     def __init__(self, services: Services) -> None:
         self._hub = services.hub
         self._audience = Audience(services)
+        self._trails = services.trails
         self._ready: dict[Listener, None] = {}
         self._working: asyncio.Task[None] | None = None
 
@@ -100,7 +102,7 @@ class Rounds:
     async def _work(self) -> None:
         while self._ready:
             if taken := self._take():
-                await self._hand_out(taken)
+                await (self._traced(taken) if tracing.is_on() else self._hand_out(taken))
                 await asyncio.sleep(GATHER_SECONDS)
 
     def _take(self) -> list[tuple[Listener, Numbered]]:
@@ -124,6 +126,12 @@ class Rounds:
             elif listener.reader.stale:
                 self._busy(listener, listener.reader.read_on)
         return taken
+
+    async def _traced(self, taken: Sequence[tuple[Listener, Numbered]]) -> None:
+        """Hand it out within the traces of the requests that it began with."""
+        parents = await self._trails.found({numbered.entry_id for _, numbered in taken if numbered.kind == "+"})
+        with tracing.spans([("live round", parent) for parent in parents.values()]):
+            await self._hand_out(taken)
 
     async def _hand_out(self, taken: Sequence[tuple[Listener, Numbered]]) -> None:
         try:

@@ -3,20 +3,23 @@
 import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import strawberry
-from graphql import GraphQLError, OperationDefinitionNode
+from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode
+from graphql.execution.execute import execute_root_selection_set
+from strawberry.execution import optimized_is_awaitable
 from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
+from strawberry.types import ExecutionResult as StrawberryResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from datastore.errors import RequestError
 from resolvers.context import Context
 from schema import metrics
-from schema.charges import Charged, Plans, counted
+from schema.charges import Charged, Known, Plans, counted, settled
 from schema.documents import Documents
 from schema.errors import FieldError, TextTooLong, render
 from schema.executor import Shaped
@@ -70,6 +73,7 @@ class PerchSchema(strawberry.Schema):
         errors[:] = [render(error) for error in errors]
 
     documents: Documents
+    plans: Plans
 
     async def execute(
         self,
@@ -94,6 +98,38 @@ class PerchSchema(strawberry.Schema):
         metrics.note(getattr(context_value, "operation", metrics.UNKNOWN), result, began)
         return result
 
+    async def answer(self, known: Known, variables: dict[str, Any] | None, context: Context) -> Any:
+        """As `execute`, of a query or a mutation that is known: nothing of its document is looked at again."""
+        began = time.perf_counter()
+        extensions: dict[str, Any] = {}
+        try:
+            if context.refused:
+                raise context.refused
+            cost = await self.plans.charge(known, context, variables or {})
+            result = await self._run(known, variables, context)
+            extensions = settled(known, context, cost, result)
+        except Exception as error:
+            result = ExecutionResult(None, [_located(error)])
+        if result.errors:
+            self.process_errors(result.errors)
+        metrics.note(context.operation, result, began)
+        return StrawberryResult(data=result.data, errors=result.errors, extensions=extensions)
+
+    async def _run(self, known: Known, variables: dict[str, Any] | None, context: Context) -> ExecutionResult:
+        built = self.execution_context_class.build(
+            self._schema,
+            known.document,
+            context_value=context,
+            raw_variable_values=variables,
+            operation_name=known.name,
+            is_awaitable=cast(Any, optimized_is_awaitable),
+        )
+        if isinstance(built, list):
+            return ExecutionResult(None, built)
+        found: Any = execute_root_selection_set(built)
+        result: ExecutionResult = await found if built.is_awaitable(found) else found
+        return result
+
     async def stream(self, query: str | None, *args: Any, context_value: Any = None, **kwargs: Any) -> Any:
         """An operation of a socket. The socket has one context; each operation gets its own, with its own loaders."""
         try:
@@ -103,6 +139,10 @@ class PerchSchema(strawberry.Schema):
         context = context_value.for_operation()
         results = await super().stream(text, *args, context_value=context, **kwargs)
         return metrics.noted(counted(results, context), context)
+
+
+def _located(error: Exception) -> GraphQLError:
+    return error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
 
 
 def _unserved(error: RequestError) -> PreExecutionError:
@@ -132,5 +172,5 @@ def build(cost_limit: int = COST, introspection: bool = True, documents: Documen
         execution_context_class=Shaped,
         config=StrawberryConfig(disable_field_suggestions=True),
     )
-    schema.documents = documents or Documents()
+    schema.documents, schema.plans = documents or Documents(), plans
     return schema

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import DocumentNode, GraphQLError, get_operation_ast
+from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, get_operation_ast
 from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.graphql import OperationType
@@ -14,7 +14,7 @@ from datastore.errors import RequestError, too_costly
 from resolvers import guards
 from resolvers.context import Context
 from schema.callers import needs_viewer
-from schema.cost import Plan, objects, plan
+from schema.cost import Plan, Variables, objects, plan
 from schema.errors import render
 from schema.limits import CACHED_DOCUMENTS
 from schema.metrics import label_of
@@ -22,36 +22,74 @@ from schema.metrics import label_of
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of an operation before it runs; `personal` if it needs an account, `label` for metrics."""
+    """What is known of a valid operation before it runs; `personal` if it needs an account, `label` for metrics."""
 
     document: DocumentNode
+    operation: OperationDefinitionNode
     plan: Plan
     personal: bool
     label: str
 
+    @property
+    def name(self) -> str | None:
+        return self.operation.name.value if self.operation.name else None
+
+    @property
+    def kind(self) -> OperationType:
+        return OperationType(self.operation.operation.value)
+
 
 class Plans:
-    """The plans of the documents asked lately, and what an operation may cost at most."""
+    """What is known of the operations asked lately, and what one may cost at most."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        # The document is kept with its plans: the key is its identity, as the parser's cache gives it again.
-        self._plans: dict[tuple[int, str | None], Known] = {}
+        # By text and by the name that the caller gave.
+        self._known: dict[tuple[str | None, str | None], Known] = {}
+
+    def found(self, text: str | None, name: str | None) -> Known | None:
+        """What is known of an operation that was asked lately: its document parsed, passed every rule and was run."""
+        return self._known.get((text, name))
 
     def of(self, execution: ExecutionContext) -> Known:
         """What is known of the operation that is about to run."""
-        document, name = execution.graphql_document, execution.operation_name
-        assert document  # noqa: S101  it has been validated
-        found = self._plans.get((id(document), name))
+        key = execution.query, execution._provided_operation_name
+        found = self._known.get(key)
         if found is None:
-            operation = get_operation_ast(document, name)
+            document = execution.graphql_document
+            assert document  # noqa: S101  it has been validated
+            operation = get_operation_ast(document, execution.operation_name)
             assert operation  # noqa: S101  likewise
-            planned = plan(execution.schema._schema, document, operation)
-            found = Known(document, planned, needs_viewer(document, operation), label_of(document, operation))
-            if len(self._plans) >= CACHED_DOCUMENTS:
-                self._plans.clear()
-            self._plans[id(document), name] = found
+            planned, personal = plan(execution.schema._schema, document, operation), needs_viewer(document, operation)
+            found = Known(document, operation, planned, personal, label_of(document, operation))
+            if len(self._known) >= CACHED_DOCUMENTS:
+                self._known.clear()
+            self._known[key] = found
         return found
+
+    async def charge(self, known: Known, context: Context, variables: Variables) -> int:
+        """Charge an operation that is about to run; gives its cost. Raises what it is refused for."""
+        context.operation = known.label
+        if known.personal:
+            guards.viewer(context)
+        cost = known.plan.cost(variables)
+        if cost > self.limit:
+            raise too_costly(cost, self.limit, known.plan.heaviest(variables))
+        if known.kind is OperationType.QUERY:
+            guards.admit_read(context)
+        await guards.charge(context, cost)
+        if known.kind is OperationType.SUBSCRIPTION:
+            context.due = -cost
+        return cost
+
+
+def settled(known: Known, context: Context, cost: int, result: Any) -> dict[str, Any]:
+    """Give back what the answer did not need; what `extensions` tells of it."""
+    if not cost or known.kind is OperationType.SUBSCRIPTION:
+        return {}
+    needed = known.plan.surcharge + objects(getattr(result, "data", None))
+    bill = guards.settle(context, min(cost, needed))
+    return {"cost": {"requested": cost, "actual": bill.cost, "remaining": bill.remaining}}
 
 
 class Charged(SchemaExtension):
@@ -63,25 +101,11 @@ class Charged(SchemaExtension):
         self._results: dict[str, Any] = {}
 
     async def on_execute(self) -> Any:
-        execution, limit = self.execution_context, self._plans.limit
-        known, variables = self._plans.of(execution), execution.variables or {}
-        execution.context.operation = known.label
-        if known.personal:
-            guards.viewer(execution.context)
-        plan = known.plan
-        cost = plan.cost(variables)
-        if cost > limit:
-            raise too_costly(cost, limit, plan.heaviest(variables))
-        if execution.operation_type is OperationType.QUERY:
-            guards.admit_read(execution.context)
-        await guards.charge(execution.context, cost)
-        if execution.operation_type is OperationType.SUBSCRIPTION:
-            execution.context.due = -cost
+        execution = self.execution_context
+        known = self._plans.of(execution)
+        cost = await self._plans.charge(known, execution.context, execution.variables or {})
         yield
-        if cost and execution.operation_type is not OperationType.SUBSCRIPTION:
-            needed = plan.surcharge + objects(getattr(execution.result, "data", None))
-            bill = guards.settle(execution.context, min(cost, needed))
-            self._results = {"cost": {"requested": cost, "actual": bill.cost, "remaining": bill.remaining}}
+        self._results = settled(known, execution.context, cost, execution.result)
 
     def get_results(self) -> dict[str, Any]:
         return self._results

@@ -1,6 +1,7 @@
 """Frames: what goes over one websocket as graphql-transport-ws wants it, and as quickly as the transport takes it."""
 
 from collections.abc import Callable, Coroutine
+from functools import cached_property
 from json import JSONDecodeError
 from typing import Any
 
@@ -21,9 +22,9 @@ Drained = Callable[[], Coroutine[Any, Any, None]]
 class TextFrames(ASGIWebSocketAdapter):
     """Frames as the protocol wants them: text, JSON."""
 
-    @property
+    @cached_property
     def _protocol(self) -> Any:
-        """The server's end of the connection, past ASGI (server.Socket)."""
+        """The server's end of the connection, past ASGI (server.Socket). Asked three times for each event."""
         return self.ws.scope["extensions"]["perch.socket"]
 
     @property

@@ -80,6 +80,8 @@ def config_of(asgi: ASGIApp, host: str, port: int, log_level: str) -> uvicorn.Co
         access_log=False,
         server_header=False,
         proxy_headers=False,  # edge.py reads them, as far as TRUSTED_PROXIES says
+        # Its lines go where all others go (realtime.telemetry.configure_logs).
+        log_config=None,
         log_level=log_level.lower(),
         timeout_keep_alive=75,
         # Else a connection that a request let read on keeps that request's deadline for those that follow.

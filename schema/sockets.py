@@ -99,7 +99,7 @@ class Sockets:
         session_id, ends = connection.context.session_id, connection.context.services.session_ends
         if not self._join(connection):
             return False
-        if session_id is not None and await ends.among([session_id]):
+        if session_id is not None and await ends.has_ended(session_id):
             connection.end(SESSION_ENDED)
         return True
 

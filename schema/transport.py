@@ -12,17 +12,18 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
+from strawberry.http import process_result
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
 from datastore.errors import NOT_NOW, RETRY_SECONDS, RequestError
 from resolvers import guards
 from resolvers.context import Context, Services
-from schema import bodies, graphiql, limits, sse
+from schema import bodies, direct, graphiql, limits, sse
 from schema.build import PerchSchema
 from schema.delivery import Deliveries
 from schema.documents import filled
@@ -67,6 +68,7 @@ class Endpoint(GraphQL[Context, None]):
             response: Response | None = None
             if sse.MEDIA_TYPE in Request(scope).headers.get("accept", "").lower():
                 response = await self._event_stream(Request(scope), body)
+            response = response or await self._directly(Request(scope), body)
             response = response or await self._run(Request(scope, receive))
         except ClientDisconnect:
             return
@@ -82,6 +84,17 @@ class Endpoint(GraphQL[Context, None]):
             return refusal(503, "Too many requests at once. Try again.", "OVERLOADED")
         with load.request():
             return await self.run(request)
+
+    async def _directly(self, request: Request, body: bytes) -> Response | None:
+        """The answer to what is asked by POST and has been asked lately, past all that looks at documents and at
+        unusual requests; None for the long road, which answers the same."""
+        asked, load = direct.asked(request, body, self._schema), self._services.load
+        if asked is None or load.full:
+            return None
+        with load.request():
+            context = await self.get_context(request, response=None)
+            result = await self._schema.answer(asked.known, asked.variables, context)
+        return self.create_response(process_result(result), Draft(request.headers.get("accept", "")))
 
     async def _event_stream(self, request: Request, body: bytes) -> Response | None:
         """The answer to a subscription by somebody who accepts event streams; None for all else, which is answered as
@@ -158,17 +171,17 @@ class Front:
 
 
 class Application(Starlette):
-    """Starlette behind the edge, but sockets go straight to the endpoint: past its other middleware and its routing,
-    which do nothing for them and would stay on the stack of each for as long as it lives."""
+    """Starlette behind the edge, but what is for the endpoint goes straight there: past its other middleware and its
+    routing, which do nothing for it, cost each request, and would stay on the stack of each socket."""
 
     def __init__(self, endpoint: Endpoint, others: Sequence[BaseRoute], trusted_proxies: int) -> None:
         edge = Middleware(Edge, trusted_proxies=trusted_proxies)
-        super().__init__(routes=[Route("/graphql", endpoint), *others], middleware=[edge])
-        self._sockets = Edge(endpoint, trusted_proxies)
+        super().__init__(routes=list(others), middleware=[edge])
+        self._endpoint = Edge(endpoint, trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and scope["path"] == "/graphql":
-            await self._sockets(scope, receive, send)
+        if scope["type"] != "lifespan" and scope["path"] == "/graphql":
+            await self._endpoint(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 import app
 from datastore.devserver import mongod
 from datastore.settings import Settings
-from realtime.devserver import valkey
+from realtime.devserver import valkey, valkey_cluster
 from tests.perch import Perch, serving
 
 os.environ.pop("MONGO_URL", None)
@@ -22,11 +22,22 @@ _CONSOLE = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain
 structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _CONSOLE])
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--redis-cluster", action="store_true", help="let a Redis Cluster be the Redis of every test")
+
+
 @pytest.fixture(scope="session")
-async def urls(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[str, str]]:
+async def urls(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[str, str]]:
     """(MongoDB, Redis): servers of this test process's own."""
     folder: Path = tmp_path_factory.mktemp("servers")
-    async with mongod(folder / "mongo") as mongo_url, valkey(folder / "redis") as redis_url:
+    async with AsyncExitStack() as stack:
+        mongo_url = await stack.enter_async_context(mongod(folder / "mongo"))
+        if request.config.getoption("--redis-cluster"):
+            redis_url, _ = await stack.enter_async_context(valkey_cluster(folder / "cluster"))
+        else:
+            redis_url = await stack.enter_async_context(valkey(folder / "redis"))
         yield mongo_url, redis_url
 
 

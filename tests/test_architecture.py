@@ -19,6 +19,7 @@ HOMES = {
     "pymongo": ("datastore/mongo.py", "datastore/devserver.py"),
     "bson": ("datastore/mongo.py", "datastore/devserver.py"),
     "redis": ("realtime/",),
+    "opentelemetry": ("datastore/tracing.py",),
     "starlette": ("schema/", "app.py"),
     "uvicorn": ("schema/server.py",),
     "strawberry": ("schema/", "resolvers/"),

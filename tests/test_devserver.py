@@ -195,9 +195,13 @@ class Dev:
     lines: list[str] = field(default_factory=list)
 
     def children(self) -> dict[str, psutil.Process]:
-        """Its living children by what they are: mongod, valkey-server, serve, work."""
+        """Its living children by what they are: mongod, valkey-server, serve, work. One of each."""
+        return dict(self.family())
+
+    def family(self) -> list[tuple[str, psutil.Process]]:
+        """All of them, in the order in which they were started."""
         found = psutil.Process(self.process.pid).children(recursive=True)
-        return {name: process for process in found if (name := name_of(process))}
+        return [(name, process) for process in found if (name := name_of(process))]
 
     def pid(self, name: str) -> int | None:
         found = self.children().get(name)
@@ -220,11 +224,11 @@ def environment(data_dir: Path, port: int) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def dev(data_dir: Path, port: int) -> AsyncIterator[Dev]:
+async def dev(data_dir: Path, port: int, **settings: str) -> AsyncIterator[Dev]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "app", "dev"),
         cwd=ROOT,
-        env=environment(data_dir, port),
+        env=environment(data_dir, port) | settings,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,

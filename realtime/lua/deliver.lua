@@ -28,7 +28,15 @@ for i = 6, #ARGV, 4 do
       payload = added
       if call('ZCARD', tl) > trim_at + 1 then trim(tl, name, kept) end
     end
-    if payload then numbered = numbered + number(tail, nonce, at, payload, events_kept, ttl) end
+    if payload then
+      local done, count = pcall(number, tail, nonce, at, payload, events_kept, ttl)
+      if not done then
+        -- A cluster is moving this slot key by key. The call comes again, and must find the entry new again.
+        if op == '+' then call('ZREM', tl, entry) end
+        error(count)
+      end
+      numbered = numbered + count
+    end
   end
 end
 return numbered

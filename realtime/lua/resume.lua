@@ -5,12 +5,18 @@ local last = redis.call('HGET', KEYS[1], 'last')
 if not last then return { 'lost' } end
 if ARGV[2] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 if last == ARGV[1] then return { 'ok', last, {} } end
-local entries = redis.call('XRANGE', KEYS[2], '-', '+')
-for i = 1, #entries do
-  if entries[i][2][2] == ARGV[1] then
-    local missed = {}
-    for j = i, #entries do missed[#missed + 1] = entries[j][2] end
-    return { 'ok', last, missed }
+-- From the newest back: most have missed little of a stream that may be long.
+local newer, upto = {}, '+'
+repeat
+  local part = redis.call('XREVRANGE', KEYS[2], upto, '-', 'COUNT', 50)
+  for i = 1, #part do
+    newer[#newer + 1] = part[i][2]
+    if part[i][2][2] == ARGV[1] then
+      local missed = {}
+      for j = #newer, 1, -1 do missed[#missed + 1] = newer[j] end
+      return { 'ok', last, missed }
+    end
   end
-end
+  upto = #part > 0 and '(' .. part[#part][1]
+until #part < 50
 return { 'lost', last }

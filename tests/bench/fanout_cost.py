@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from realtime import keys
+from realtime.cluster import Cluster
 from realtime.connect import Client
 from realtime.fanout import PAIRS_GATHERED, Fanout
 from realtime.scripts import Scripts
@@ -28,8 +29,10 @@ class Cost:
 
 
 async def redis_cpu_seconds(redis: Client) -> float:
-    info: Any = await redis.info("cpu")
-    return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
+    """Of all primaries, where it is a cluster."""
+    servers: list[Any] = await redis.primaries() if isinstance(redis, Cluster) else [redis]
+    used = [await one.info("cpu") for one in servers]
+    return sum(float(info["used_cpu_user"]) + float(info["used_cpu_sys"]) for info in used)
 
 
 async def fill(redis: Client, readers: Sequence[int]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 from tests.faults.box import SERVERS, WORKERS, Box
 from tests.faults.crowds import crowd, gather, judged
-from tests.faults.writers import writing
+from tests.faults.writers import POST, writing
 from tests.perch import PATIENCE_SECONDS, Person
 
 
@@ -51,8 +51,13 @@ async def test_without_a_worker_posts_are_accepted_and_delivered_when_one_comes(
 
 async def test_a_server_killed_right_after_the_insert_has_its_tweet_delivered(box: Box) -> None:
     (bob,), (ann,) = await crowd(box, writers=1)
-    await ann.post("last words")
+    asking = asyncio.create_task(ann.ask(POST, input={"text": "last words"}))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await box.perch.mongo.tweets.find_one({"text": "last words"}):
+            await asyncio.sleep(0)
     await box.kill(SERVERS[0])
+    # Mostly it has not answered.
+    await asyncio.gather(asking, return_exceptions=True)
     await shown(box.at(bob, 1), ["last words"])
 
 

@@ -96,6 +96,7 @@ async def planted(box: Box, star: Person) -> list[str]:
     star_id, now_ms = globalid.of_type(star.id, "User"), ids.now_ms()
     follows = [{"_id": {"a": star_id, "f": n}, "at": now_ms, "imported": True} for n in range(1, MANY)]
     await box.perch.mongo.follows.insert_many(follows)
+    await box.perch.mongo.users.update_one({"_id": star_id}, {"$set": {"followers": len(follows)}})
     names = [keys.timeline(n) for n in range(ONE_IN, MANY, ONE_IN)]
     async with box.perch.redis.pipeline(transaction=False) as pipe:
         for name in names:

@@ -9,7 +9,7 @@ from datastore.entries import Entries
 from datastore.users import Users
 from realtime import handlers, keys, top_users
 from realtime.handlers import Rooms
-from realtime.reader import Chain, Numbered, Reader
+from realtime.reader import Chain, MissedBy, Numbered, Reader
 from realtime.timelines import Names, Skeleton, Timelines
 from realtime.top_users import TopUsers
 
@@ -154,3 +154,13 @@ async def switch_as_called(self: Users, user_id: int, top: bool, first_id: int) 
     change = {"$set": {"top": top}, "$push": {"switches": {"from": first_id, "top": top}}}
     result = await self._users.update_one({"_id": user_id, "top": not top}, change)
     return bool(result.modified_count)
+
+
+async def believe_an_older_place(self: Reader, chain: Chain, missed_by: MissedBy) -> None:
+    chain.stale, position = False, chain.position
+    missed, last = await missed_by(self.reader_id, position)
+    if missed is None:
+        missed = [Numbered(last, "s")]
+        if chain is self.own:
+            self.top.start(await self._source.top_position())
+    chain.fill(missed, last)

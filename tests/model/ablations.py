@@ -252,6 +252,12 @@ ABLATIONS = [
         python=((Reader, "_next", ablated.lower_head),),
     ),
     Ablation(
+        "what was read about a place that has moved meanwhile is read again",
+        theme="mixtures",
+        seed=19,
+        python=((Reader, "_read_on", ablated.believe_an_older_place),),
+    ),
+    Ablation(
         "a switch counts from when it is written",
         theme="late demotions",
         seed=3,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from datastore import ids
-from realtime.asked import KEYS_AT_ONCE, Joined
+from datastore.joined import KEYS_AT_ONCE, Joined
 from tests.realtime.conftest import House
 
 

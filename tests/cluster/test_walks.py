@@ -1,0 +1,18 @@
+"""Walks of tests/flows, over a Redis Cluster."""
+# ruff: noqa: F401  pytest finds them here, and runs them in the world of this folder
+
+from tests.flows.test_follow import test_recent_tweets_of_a_newly_followed_author_merge_in
+from tests.flows.test_home_timeline import test_a_flush_changes_no_page
+from tests.flows.test_live import (
+    pair,
+    test_a_flush_is_announced_and_the_subscription_goes_on,
+    test_a_resume_gives_what_was_missed_and_a_second_one_nothing,
+)
+from tests.flows.test_post_tweet import (
+    test_a_deleted_tweet_leaves_page_and_subscription,
+    test_a_post_reaches_a_followers_page_and_open_subscription,
+)
+from tests.flows.test_top_users import (
+    crowd,
+    test_every_follower_sees_each_tweet_once_and_in_order_across_both_switches,
+)

@@ -1,0 +1,99 @@
+"""Rounds give nothing to a client that has not read what it has, and lose nothing of what came meanwhile."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from datastore.records import HomeTimelineEvent, TweetAdded
+from resolvers.audience import Scene
+from resolvers.rounds import Late, Rounds
+from schema import cursors, globalid
+from tests.perch import PATIENCE_SECONDS, Perch, Person
+
+
+class Client:
+    """Takes events as long as it can. `room`: how many before it must be waited for, with `read` for more."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.taken: list[int] = []
+        self.slowly = 0
+        self.waited_for, self._read = asyncio.Event(), asyncio.Event()
+
+    def read(self) -> None:
+        self.room = 1000
+        self._read.set()
+
+    @property
+    def writable(self) -> bool:
+        return self.room > 0
+
+    async def drained(self) -> None:
+        self.waited_for.set()
+        await self._read.wait()
+
+    def give(self, event: HomeTimelineEvent, _: Scene) -> None:
+        assert self.writable, "given more than it has read"
+        self._take(event)
+
+    async def give_slowly(self, late: Sequence[Late], _: Scene) -> None:
+        await self.drained()
+        self.slowly += len(late)
+        for event, _begun in late:
+            self._take(event)
+
+    def _take(self, event: HomeTimelineEvent) -> None:
+        assert isinstance(event, TweetAdded)
+        self.room -= 1
+        self.taken.append(event.edge.entry_id)
+
+
+async def started(perch: Perch) -> tuple[Person, Person, str | None]:
+    """A reader, an author whom they follow, and where the reader stands."""
+    reader, author = await perch.persons(2)
+    await reader.follow(author)
+    await perch.settle()
+    return reader, author, cursors.decode_live((await reader.home())["liveCursor"])
+
+
+async def posted(author: Person, count: int) -> list[int]:
+    return [globalid.of_type((await author.post(f"number {number}"))["id"], "Tweet") for number in range(count)]
+
+
+async def served(perch: Perch, reader: Person, after: str | None, client: Client, count: int) -> None:
+    """Until it has taken so many. It reads when it is waited for."""
+    services: Any = perch.app.routes[0].app._services
+    rounds = Rounds(services)
+    serving = asyncio.create_task(rounds.serve(globalid.of_type(reader.id, "User"), after, client))
+    waiting = asyncio.create_task(client.waited_for.wait())
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+            client.read()
+            while len(client.taken) < count and not serving.done():
+                await asyncio.sleep(0.01)
+    finally:
+        serving.cancel()
+        waiting.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
+
+
+async def test_a_client_that_reads_nothing_is_given_nothing_and_everything_once_it_reads(perch: Perch) -> None:
+    reader, author, after = await started(perch)
+    expected = await posted(author, 3)
+    await perch.settle()
+    client = Client(0)
+    await served(perch, reader, after, client, len(expected))
+    # Nothing had been read for it meanwhile: it stood where it was.
+    assert (client.taken, client.slowly) == (expected, 0)
+
+
+async def test_a_client_that_stops_within_a_round_has_the_rest_of_it_when_it_has_read(perch: Perch) -> None:
+    reader, author, after = await started(perch)
+    expected = await posted(author, 4)
+    await perch.settle()
+    client = Client(1)
+    await served(perch, reader, after, client, len(expected))
+    assert (client.taken, client.slowly) == (expected, 3)
