@@ -5,6 +5,8 @@
 FROM node:22-bookworm-slim AS web
 WORKDIR /web
 COPY web/ ./
+# The web client's types are made from it.
+COPY schema/schema.graphql /schema/schema.graphql
 # Each folder from its own npm lock; only what it built goes on.
 RUN for folder in */; do \
       { npm --prefix "$folder" ci --no-audit --no-fund && npm --prefix "$folder" run build \

@@ -2,7 +2,7 @@
 tweet is missing, and none is there twice."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -10,9 +10,10 @@ import pytest
 pytest.importorskip("playwright.async_api", reason="playwright is not installed")
 from playwright.async_api import Browser, Route, expect
 
+import app
 from tests.browser.client import SHOWN_MS, WEB, Client, window
 from tests.faults.line import Line, line
-from tests.perch import Person
+from tests.perch import Person, serving
 from tests.processes import Cluster, kill
 
 pytestmark = pytest.mark.skipif(not (WEB / "dist" / "index.html").is_file(), reason="not built: make client")
@@ -20,44 +21,40 @@ pytestmark = pytest.mark.skipif(not (WEB / "dist" / "index.html").is_file(), rea
 THEIRS = "query ($name: String!) { user(username: $name) { tweets(first: 100) { nodes { text } } } }"
 
 
-@asynccontextmanager
-async def cluster_of(urls: tuple[str, str], folder: Path) -> AsyncIterator[Cluster]:
-    """Processes of this test's own, stopped at the end; two likes a day are enough for anybody."""
-    cluster = Cluster(urls, folder, RATE_LIMITS="on", LIKES_A_DAY="2", SIGN_UPS_IN_30_MINUTES="100")
-    try:
-        yield cluster
-    finally:
-        await cluster.stop()
-
-
 async def test_a_reader_and_writer_outlives_a_killed_server_a_cut_network_and_lost_answers(
     urls: tuple[str, str], tmp_path: Path, browser: Browser
 ) -> None:
-    async with cluster_of(urls, tmp_path) as cluster, line(cluster.port) as road:
+    async with AsyncExitStack() as stack:
+        # Two likes a day are enough for anybody who comes by the front door.
+        cluster = Cluster(urls, tmp_path, RATE_LIMITS="on", LIKES_A_DAY="2")
+        stack.push_async_callback(cluster.stop)
         first = await cluster.start("serve")
-        await cluster.start("work")
-        other = await cluster.second_server()
-        async with other.perch() as perch, cluster.perch():
-            reader, ann = await perch.persons(2)
-            await reader.follow(ann)
-            await ann.post("Before it all")
-            await perch.settle()
-            async with window(browser, f"http://127.0.0.1:{road.port}", 1440) as client:
-                await client.log_in(reader)
-                await client.sees("Before it all")
-                await client.is_connected()
-                await kill(first)
-                await writes_into_nothing(client, ann)
-                await cluster.start("serve")
-                async with cluster.perch():
-                    await all_is_there(client)
-                await with_the_network_cut(client, ann, road)
-                await with_a_lost_answer(client)
-                await with_a_lost_answer_and_a_reload(client)
-                await has_too_much_of_it(client, ann)
-                assert client.hosts == {"127.0.0.1"}
-                assert [error for error in client.errors if "CSP" in error] == []
-            await posted_once_each(reader)
+        settings = cluster.settings(rate_limits=False, sweep_seconds=0.2)
+        await stack.enter_async_context(app.working(settings))
+        elsewhere = await stack.enter_async_context(serving(settings))
+        reader, ann = await elsewhere.persons(2)
+        await reader.follow(ann)
+        await ann.post("Before it all")
+        await elsewhere.settle()
+        road = await stack.enter_async_context(line(cluster.port))
+        async with cluster.perch():
+            url = f"http://127.0.0.1:{road.port}"
+            client = await stack.enter_async_context(window(browser, url, 1440))
+            await client.log_in(reader)
+            await client.sees("Before it all")
+            await client.is_connected()
+        await kill(first)
+        await writes_into_nothing(client, ann)
+        await cluster.start("serve")
+        async with cluster.perch():
+            await all_is_there(client)
+        await with_the_network_cut(client, ann, road)
+        await with_a_lost_answer(client)
+        await with_a_lost_answer_and_a_reload(client)
+        await has_too_much_of_it(client)
+        assert client.hosts == {"127.0.0.1"}
+        assert [error for error in client.errors if "CSP" in error] == []
+        await posted_once_each(reader)
 
 
 async def writes_into_nothing(client: Client, ann: Person) -> None:
@@ -144,7 +141,7 @@ async def is_sent(client: Client) -> None:
     await expect(client.page.get_by_role("textbox", name="What is happening?")).to_have_value("", timeout=SHOWN_MS)
 
 
-async def has_too_much_of_it(client: Client, ann: Person) -> None:
+async def has_too_much_of_it(client: Client) -> None:
     """The third like of the day is taken back, and it is said when there will be another."""
     texts = [f"From Ann during {when}" for when in ("the kill", "the cut")] + ["Before it all"]
     for text in texts[:2]:
