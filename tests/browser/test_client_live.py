@@ -92,7 +92,7 @@ async def says_lost(client: Client) -> None:
 
 
 async def says_nothing(client: Client) -> None:
-    await expect(client.page.get_by_text("No connection to Perch.")).to_have_count(0, timeout=SHOWN_MS)
+    await expect(client.page.get_by_text("No connection to Perch.")).to_have_count(0)
 
 
 @asynccontextmanager
@@ -138,7 +138,7 @@ async def with_a_lost_answer_and_a_reload(client: Client) -> None:
 
 async def is_sent(client: Client) -> None:
     """An answer has come, so the field is empty again."""
-    await expect(client.page.get_by_role("textbox", name="What is happening?")).to_have_value("", timeout=SHOWN_MS)
+    await expect(client.page.get_by_role("textbox", name="What is happening?")).to_have_value("")
 
 
 async def has_too_much_of_it(client: Client) -> None:
@@ -148,7 +148,7 @@ async def has_too_much_of_it(client: Client) -> None:
         await client.tweet(text).get_by_role("button", name="Like, 0").click()
         await expect(client.tweet(text).get_by_role("button", name="Like, 1")).to_be_visible()
     await client.tweet(texts[2]).get_by_role("button", name="Like, 0").click()
-    await expect(client.page.locator(".notice")).to_contain_text("That was too often. Try again in", timeout=SHOWN_MS)
+    await expect(client.page.locator(".notice")).to_contain_text("That was too often. Try again in")
     await expect(client.tweet(texts[2]).get_by_role("button", name="Like, 0")).to_be_visible()
 
 
