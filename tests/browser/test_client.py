@@ -125,6 +125,9 @@ async def likes_retweets_and_answers(client: Client, ann: Person, tweet: dict[st
     await client.is_accessible()
     counts = (await ann.do(LIKES, id=tweet["id"]))["tweet"]
     assert counts == {"likeCount": 6, "viewerHasLiked": False, "viewerHasRetweeted": False, "replyCount": 1}
+    await client.tweet("So say I").get_by_role("button", name="Delete").click()
+    await client.button("Delete it").click()
+    await expect(client.tweet("So say I")).to_have_count(0)
     await client.is_connected()
     await client.page.reload()
     await expect(client.page.get_by_role("button", name="Like, 6")).to_have_attribute("aria-pressed", "true")
@@ -154,6 +157,8 @@ async def is_told_what_was_refused(client: Client, ann: Person, word: str) -> No
     await client.tweet(gone["text"]).get_by_role("button", name="Like, 0").click()
     await expect(client.page.locator(".notice")).to_be_visible()
     await expect(client.tweet(gone["text"])).to_have_count(0)
+    await client.open(f"/tweet/{gone['id']}")
+    await expect(client.page.get_by_text("This tweet is gone")).to_be_visible()
 
 
 async def regards(client: Client, perch: Perch, ann: Person) -> None:
