@@ -125,9 +125,13 @@ async def likes_retweets_and_answers(client: Client, ann: Person, tweet: dict[st
     await client.is_accessible()
     counts = (await ann.do(LIKES, id=tweet["id"]))["tweet"]
     assert counts == {"likeCount": 6, "viewerHasLiked": False, "viewerHasRetweeted": False, "replyCount": 1}
-    await client.tweet("So say I").get_by_role("button", name="Delete").click()
+    await client.tweet("So say I").get_by_role("time").click()
+    await expect(client.page.locator(".tweet-main")).to_contain_text("So say I")
+    await client.tweet("So say I").last.get_by_role("button", name="Delete").click()
     await client.button("Delete it").click()
-    await expect(client.tweet("So say I")).to_have_count(0)
+    await expect(client.page.get_by_text("This tweet is gone")).to_be_visible()
+    await client.page.go_back()
+    await client.sees(tweet["text"])
     await client.is_connected()
     await client.page.reload()
     await expect(client.page.get_by_role("button", name="Like, 6")).to_have_attribute("aria-pressed", "true")
