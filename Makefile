@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test test-model faults soak backup restore lint audit fuzz model bench bench-live profile graphiql client import settings lock clean env-run env-dev
+.PHONY: help run test test-model faults soak backup restore lint audit fuzz model bench bench-live simulate profile graphiql client import settings lock clean env-run env-dev
 
 PYTHON ?= python3
 VENV := .venv
@@ -73,7 +73,11 @@ bench: env-dev ## requests beside Node servers, fan-out, growth, cached copies; 
 	@$(with_node); $(PY) -m tests.bench.reads --write
 	@$(PY) -m tests.bench.fanout --write
 	@$(PY) -m tests.bench.growth --write
+	@$(PY) -m tests.bench.sizes --write
 	@exec $(PY) -m tests.bench.caches
+
+simulate: env-dev ## a cell in trouble, and what more people would take, from the figures that were measured; makes docs/capacity.md
+	@exec $(PY) -m tests.bench.simulate --seed "$${SEED:-1}"
 
 bench-live: env-dev ## live delivery over websockets, beside a Node server (LIVE_FLAGS="--sockets 1000 --storm 1000")
 	@$(MAKE) $(NODE_CLIENTS)/node_modules/.installed
