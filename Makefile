@@ -175,8 +175,8 @@ client: $(if $(wildcard $(CLIENT)/package-lock.json),$(CLIENT)/dist/.built) ## t
 
 # $(call sources,FOLDER): all that a build is made of, and nothing that it makes.
 sources = $(shell find $(1) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -name generated.ts 2>/dev/null)
-$(GRAPHIQL)/dist/.built: $(call sources,$(GRAPHIQL))
-$(CLIENT)/dist/.built: $(call sources,$(CLIENT)) schema/schema.graphql
+$(GRAPHIQL)/dist/.built: $(call sources,$(GRAPHIQL)) web/compress.js
+$(CLIENT)/dist/.built: $(call sources,$(CLIENT)) web/compress.js schema/schema.graphql
 
 %/dist/.built:
 	@echo "perch: building $* (once)"
