@@ -41,7 +41,7 @@ HOUR_MS = 3_600_000
 Patch = tuple[Any, str, Any]
 LUA = Path(scripts.__file__).parent / "lua"
 # What publishes in a script, by itself or through common.lua.
-_SPEAKS = re.compile(r"\bnumber\(|SPUBLISH")
+_SPEAKS = re.compile(r"\bnumber[(,]|SPUBLISH")
 
 _HOME = cast(OperationDefinitionNode, parse("{ homeTimeline { edges { node { id } } } }").definitions[0])
 _HOME_LIVE = cast(OperationDefinitionNode, parse("{ homeTimeline { liveCursor } }").definitions[0])
