@@ -34,6 +34,8 @@ class Breaker:
         self._failed = 0
         self._probing = False
         self._until = 0.0
+        # Is told when it opens.
+        self.opened: Callable[[], None] = lambda: None
 
     @property
     def is_open(self) -> bool:
@@ -58,10 +60,10 @@ class Breaker:
             self._count(error)
             raise
         except Exception:
-            self._close()
+            self.close()
             raise
         else:
-            self._close()
+            self.close()
         finally:
             # A probe that was cancelled has shown nothing: the next one is let through.
             self._probing = self._probing and not probe
@@ -72,8 +74,10 @@ class Breaker:
         if self._failed == FAILURES:
             telemetry.BREAKER_OPEN.inc()
             log.warning("breaker.opened", error=type(error).__name__)
+            self.opened()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Everybody passes again: the server has answered."""
         if self._failed >= FAILURES:
             telemetry.BREAKER_OPEN.dec()
             log.info("breaker.closed")

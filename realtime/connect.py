@@ -1,6 +1,10 @@
 """Redis clients: one that gives up soon, for requests, and one that waits, for workers and subscriptions."""
 
+import asyncio
+import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from contextvars import Context
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -21,9 +25,9 @@ from realtime.line import Line
 from realtime.spans import Traced
 
 Client = Redis
-# Of a cluster: what a worker waits for one primary, and how long it is then left alone. Longer than a script or a
-# blocking read of events takes, many times over.
-PRIMARY_SECONDS, GIVEN_UP_SECONDS = 3.0, 1.0
+# Of a cluster: what a worker waits for one primary before it goes on without, and how often it then looks. The first is
+# longer than a script or a blocking read of events takes, many times over.
+PRIMARY_SECONDS, PROBE_SECONDS = 3.0, 0.5
 # How a server ends a script in the middle when a slot has left it since it was sent.
 MOVED_MEANWHILE = "ttempted to access a non local key"
 
@@ -43,6 +47,7 @@ class Guarded(Redis):
     that requests ask, share one line; other commands and pipelines have the connections of a pool."""
 
     breaker: Breaker
+    _probe: asyncio.Task[None] | None = None
     line: Line | None = None
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
@@ -61,15 +66,29 @@ class Guarded(Redis):
             # Once more at once, as with the pool: a connection that the server closed is not an outage.
             return await line.call(*args)
 
-    async def aclose(self, close_connection_pool: bool | None = None) -> None:
-        if self.line:
-            await self.line.aclose()
-        await super().aclose(close_connection_pool)
-
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         made = _GuardedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
         made.breaker = self.breaker
         return made
+
+    def probe(self) -> None:
+        """Begin to ask the server beside all callers, and close the breaker when it answers."""
+        self._probe = asyncio.create_task(self._probed(), context=Context())
+
+    async def _probed(self) -> None:
+        while self.breaker.is_open:
+            await asyncio.sleep(PROBE_SECONDS)
+            with suppress(RedisError):
+                await super().execute_command("PING")  # type: ignore[no-untyped-call]
+                self.breaker.close()
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """Close every connection."""
+        if self._probe:
+            self._probe.cancel()
+        if self.line:
+            await self.line.aclose()
+        await super().aclose(close_connection_pool)
 
 
 class _GuardedPipeline(Pipeline):
@@ -110,17 +129,16 @@ def for_requests(url: str, timeout_ms: int = 400, open_seconds: float = 1) -> Cl
     seconds = timeout_ms / 1000
 
     def open_one(of: str) -> Client:
-        client = _guarded(of, "perch-requests", seconds, 200, open_seconds)
+        breaker = Breaker(AWAY, _refusal, open_seconds)
+        client = _guarded(of, "perch-requests", seconds, 200, breaker)
         # The line keeps the time of its answers itself.
-        client.line = Line(
-            _guarded(of, "perch-requests", None, 1, open_seconds).connection_pool.make_connection, seconds
-        )
+        client.line = Line(_guarded(of, "perch-requests", None, 1, breaker).connection_pool.make_connection, seconds)
         return client
 
     return _cluster(url, open_one) if is_cluster(url) else open_one(url)
 
 
-def _guarded(url: str, name: str, seconds: float | None, connections: int, open_seconds: float) -> Guarded:
+def _guarded(url: str, name: str, seconds: float | None, connections: int, breaker: Breaker) -> Guarded:
     kind = _TracedGuarded if tracing.is_on() else Guarded
     client: Guarded = kind.from_url(  # type: ignore[assignment]
         url,
@@ -136,7 +154,7 @@ def _guarded(url: str, name: str, seconds: float | None, connections: int, open_
         driver_info=None,
         protocol=2,
     )
-    client.breaker = Breaker(AWAY, _refusal, open_seconds)
+    client.breaker = breaker
     return client
 
 
@@ -150,8 +168,15 @@ def passes_by_itself(error: Exception) -> bool:
 def for_workers(url: str) -> Client:
     """For blocking reads and pub/sub: no time limit on an answer, short waits between reconnects. Of a cluster each
     server has a limit, above which it is given up and the others are served (realtime/cluster.py)."""
+
+    def open_one(of: str) -> Client:
+        client = _guarded(of, "perch-workers", PRIMARY_SECONDS, 50, Breaker(AWAY, _refusal, math.inf))
+        # No caller is the probe: a server that hangs would hold one of them up again and again.
+        client.breaker.opened = client.probe
+        return client
+
     if is_cluster(url):
-        return _cluster(url, lambda of: _guarded(of, "perch-workers", PRIMARY_SECONDS, 50, GIVEN_UP_SECONDS), True)
+        return _cluster(url, open_one, spares=True)
     kind = Traced if tracing.is_on() else Redis
     return kind.from_url(
         url,

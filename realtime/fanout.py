@@ -1,9 +1,8 @@
 """Fan-out: gathers (reader, entry) pairs and writes them to many timelines in few scripts. Keeps the order given."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import groupby
-from operator import itemgetter
 
 from realtime import keys, telemetry
 from realtime.scripts import Arg, Scripts, fresh_token
@@ -16,6 +15,8 @@ PAIRS_PER_SCRIPT = 100
 PAIRS_GATHERED = 4000
 # A unit of an author with many readers: small enough that nobody notices waiting for a few of them.
 UNIT_PAIRS = 500
+# On a cluster so much more is gathered, as it is parted into many scripts and written by several servers.
+PARTED = 4
 # What is done to many timelines: the operation, the entry, and for a removal the tweet. Sent once for its readers.
 Run = tuple[str, int, int]
 # A run and its readers, each by the tail of their keys.
@@ -32,7 +33,7 @@ class Fanout:
         self._pairs = 0
         self._flushing = asyncio.Lock()
         self._turn = turn
-        self._limit = UNIT_PAIRS if turn else PAIRS_GATHERED
+        self._limit = (UNIT_PAIRS if turn else PAIRS_GATHERED) * (PARTED if scripts.by_slot else 1)
 
     def apart(self, turn: asyncio.Lock) -> "Fanout":
         """One of its own for an author with many readers: writes units of 500 pairs, in turn with others."""
@@ -78,15 +79,18 @@ class Fanout:
             calls.append(([f"tl:{part[0][1][0]}"], args))
         await self._scripts.run_each("deliver", calls)
 
-    def _apart(self, runs: Runs) -> list[Runs]:
-        """What one script may take together, each in order."""
+    def _apart(self, runs: Runs) -> Iterable[Runs]:
+        """What one script may take together, each in order: all of it, or of a cluster what has one tag."""
         if not self._scripts.by_slot:
             return [runs]
-        pairs = [(run, tail) for run, tails in runs for tail in tails]
-        return [
-            [(run, [tail for _, tail in group]) for run, group in groupby(part, itemgetter(0))]
-            for part in self._scripts.apart(pairs, itemgetter(1))
-        ]
+        parts: defaultdict[str, Runs] = defaultdict(list)
+        for run, tails in runs:
+            tagged: defaultdict[str, list[str]] = defaultdict(list)
+            for tail in tails:
+                tagged[tail.partition(":")[0]].append(tail)
+            for tag, of_tag in tagged.items():
+                parts[tag].append((run, of_tag))
+        return parts.values()
 
     async def _gather(self, run: Run, reader_ids: Iterable[int]) -> None:
         tails = [keys.tail(reader_id) for reader_id in reader_ids]

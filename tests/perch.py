@@ -179,6 +179,11 @@ class Perch:
     app: Any = None
     people: list[Person] = field(default_factory=list)
 
+    @property
+    def endpoint(self) -> Any:
+        """What answers at /graphql, where the server runs in this process (schema.transport.Endpoint)."""
+        return self.app._endpoint._app
+
     async def ask(self, query: str, token: str | None = None, **variables: Any) -> Answer:
         """One operation over HTTP."""
         headers = {"authorization": f"Bearer {token}"} if token else {}

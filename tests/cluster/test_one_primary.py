@@ -231,7 +231,7 @@ async def moved_meanwhile(perch: Perch, servers: Servers, moved: Callable[[Move]
     await reader.follow(author)
     await perch.settle()
     async with reader.live((await reader.home())["liveCursor"]) as live:
-        writing = asyncio.create_task(said(author, 30, "on the move"))
+        writing = asyncio.create_task(said(author, 15, "on the move"))
         for where in ((home, other), (other, home)):
             await moved(Move(servers, slot_of(keys.timeline(number(reader))), *where))
         texts = [*await writing, *await said(author, 1, "at rest")]
