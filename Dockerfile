@@ -3,10 +3,12 @@
 # An installation that wants the same image twice pins the two bases by digest.
 
 FROM node:22-bookworm-slim AS web
-WORKDIR /web
-COPY web/ ./
+WORKDIR /source
+# The client's types are made from it.
+COPY schema/schema.graphql schema/schema.graphql
+COPY web web
 # Each folder from its own npm lock; only what it built goes on.
-RUN for folder in */; do \
+RUN for folder in web/*/; do \
       { npm --prefix "$folder" ci --no-audit --no-fund && npm --prefix "$folder" run build \
         && mkdir -p "/built/$folder" && cp -r "$folder/dist" "/built/$folder"; } || exit 1; \
     done
@@ -32,7 +34,7 @@ COPY schema schema
 COPY resolvers resolvers
 COPY realtime realtime
 COPY datastore datastore
-COPY --from=web /built web
+COPY --from=web /built/web web
 RUN python -m compileall -q /perch /venv
 USER 10001:10001
 EXPOSE 8000 8001

@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test test-model faults soak backup restore lint audit fuzz model bench bench-live profile graphiql client import settings lock clean env-run env-dev
+.PHONY: help run test test-model faults soak backup restore lint audit fuzz model bench bench-live simulate profile graphiql client import settings lock clean env-run env-dev
 
 PYTHON ?= python3
 VENV := .venv
@@ -73,7 +73,11 @@ bench: env-dev ## requests beside Node servers, fan-out, growth, cached copies; 
 	@$(with_node); $(PY) -m tests.bench.reads --write
 	@$(PY) -m tests.bench.fanout --write
 	@$(PY) -m tests.bench.growth --write
+	@$(PY) -m tests.bench.sizes --write
 	@exec $(PY) -m tests.bench.caches
+
+simulate: env-dev ## a cell in trouble, and what more people would take, from the figures that were measured; makes docs/capacity.md
+	@exec $(PY) -m tests.bench.simulate --seed "$${SEED:-1}"
 
 bench-live: env-dev ## live delivery over websockets, beside a Node server (LIVE_FLAGS="--sockets 1000 --storm 1000")
 	@$(MAKE) $(NODE_CLIENTS)/node_modules/.installed
@@ -171,8 +175,8 @@ client: $(if $(wildcard $(CLIENT)/package-lock.json),$(CLIENT)/dist/.built) ## t
 
 # $(call sources,FOLDER): all that a build is made of, and nothing that it makes.
 sources = $(shell find $(1) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -name generated.ts 2>/dev/null)
-$(GRAPHIQL)/dist/.built: $(call sources,$(GRAPHIQL))
-$(CLIENT)/dist/.built: $(call sources,$(CLIENT)) schema/schema.graphql
+$(GRAPHIQL)/dist/.built: $(call sources,$(GRAPHIQL)) web/compress.js
+$(CLIENT)/dist/.built: $(call sources,$(CLIENT)) web/compress.js schema/schema.graphql
 
 %/dist/.built:
 	@echo "perch: building $* (once)"

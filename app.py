@@ -33,7 +33,7 @@ from realtime import devserver as redis_devserver
 from realtime import telemetry
 from realtime.connect import Client, for_requests, for_workers
 from realtime.dead_letters import DeadLetters
-from realtime.doctor import PipelineDoctor, RedisDoctor
+from realtime.doctor import PipelineDoctor, redis_doctors
 from realtime.pipeline import Pipeline, open_rooms
 from realtime.timelines import Bounds
 from resolvers import accounts
@@ -178,7 +178,7 @@ async def api(settings: Settings) -> AsyncIterator[Starlette]:
         asgi.state.sockets = sockets
         if tracing.is_on():
             trace_operations(schema, tracing.span)
-            asgi.add_middleware(TracedRequests, span=tracing.span)
+            asgi.put_around(lambda endpoint: TracedRequests(endpoint, tracing.span))
         yield asgi
 
 
@@ -339,7 +339,8 @@ async def doctor(settings: Settings, as_json: bool) -> None:
     """Prints a line for each thing that was looked at, and one on what to do. Raises if anything is wrong."""
     async with clients(settings) as opened:
         found = [*of_settings(settings), *await MongoDoctor(opened.mongo, settings.request_seconds).findings()]
-        found += await RedisDoctor(opened.redis, settings).findings()
+        for one in await redis_doctors(opened.redis, settings):
+            found += await one.findings()
         if not any(one.name.endswith(".answers") and one.verdict is Verdict.WRONG for one in found):
             found += await PipelineDoctor(Changes(opened.mongo), opened.redis, settings).findings()
     print(json.dumps([asdict(one) for one in found]) if as_json else told(found))

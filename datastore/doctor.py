@@ -2,11 +2,11 @@
 
 import resource
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from datastore.findings import Finding, Verdict, clock, graded, looked, ok, reason, wrong
+from datastore.findings import Check, Finding, Verdict, clock, graded, looked, ok, reason, wrong
 from datastore.mongo import INDEXES, Doc, Mongo, within
 from datastore.settings import LEAST_VARIETY, Settings
 from datastore.shards import PLAN
@@ -38,7 +38,7 @@ class MongoDoctor:
         if reached[0].verdict is not Verdict.OK:
             told, todo = f"no primary answers: {reason(reached[0])}", "see MONGO_URL, the network and rs.status()"
             return [wrong("mongo.answers", told, todo)]
-        checks: dict[str, Callable[[], Awaitable[Finding]]] = {
+        checks: dict[str, Check] = {
             "mongo.version": self._version,
             "mongo.members": self._members,
             "mongo.election": self._election,
@@ -182,7 +182,7 @@ def _urls(settings: Settings) -> dict[str, str]:
 
 
 def _is_safe(url: str) -> bool:
-    if url.startswith(("rediss://", "unix://", "mongodb+srv://")):
+    if url.startswith(("rediss", "unix:", "mongodb+srv:")):
         return True
     # urlsplit would take the ports of several hosts for one bad port.
     hosts = [one.rpartition(":")[0] or one for one in urlsplit(url).netloc.rpartition("@")[2].split(",")]

@@ -1,18 +1,20 @@
 """Doctor: what is well and what is not with Redis and with what follows. Looks only; changes and repairs nothing."""
 
 import time
-from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from redis.exceptions import ResponseError
 
 from datastore.changes import Changes
-from datastore.findings import Finding, Verdict, clock, graded, looked, ok, reason, warning, wrong
+from datastore.findings import Check, Finding, Verdict, clock, graded, looked, ok, reason, warning, wrong
 from datastore.passes import Passes
 from datastore.settings import Settings
 from realtime import keys
 from realtime.backlog import backlog
-from realtime.connect import Client
+from realtime.cluster import Cluster
+from realtime.connect import Client, RedisError
+from realtime.slots import slot_of
 
 # Sharded pub/sub came with it.
 OLDEST = (7, 0)
@@ -20,31 +22,50 @@ OLDEST = (7, 0)
 NEARLY_FULL, FULL = 0.8, 0.95
 
 
-class RedisDoctor:
-    """All findings about the Redis of these settings."""
+async def redis_doctors(redis: Client, settings: Settings) -> "list[RedisDoctor]":
+    """One for the Redis of these settings; of a cluster one for each primary, that of the events first. Without any
+    where the cluster cannot be asked who they are: then one for all of it, which will say so."""
+    if not isinstance(redis, Cluster):
+        return [RedisDoctor(redis, settings)]
+    try:
+        first = await redis.slots.owner(slot_of(keys.RELAY_MARK))
+        others = [address for address in await redis.slots.of_each() if address != first]
+    except RedisError:
+        return [RedisDoctor(redis, settings)]
+    found = [RedisDoctor(redis.slots.node(first), settings)]
+    return found + [RedisDoctor(redis.slots.node((host, port)), settings, f"{host}:{port}") for host, port in others]
 
-    def __init__(self, redis: Client, settings: Settings) -> None:
+
+class RedisDoctor:
+    """All findings about one server. Those of a cluster that hold no events may forget what they hold, and have their
+    address as `apart` in the names of what is found."""
+
+    def __init__(self, redis: Client, settings: Settings, apart: str = "") -> None:
         self._redis = redis
         self._settings = settings
+        self._apart = apart
         self._info: dict[str, Any] = {}
 
     async def findings(self) -> list[Finding]:
         """In order; only the first where it does not answer."""
+        found = await self._found()
+        return [replace(one, name=f"{one.name} {self._apart}") for one in found] if self._apart else found
+
+    async def _found(self) -> list[Finding]:
         reached = await looked({"redis.answers": self._answers})
         if reached[0].verdict is not Verdict.OK:
             told, todo = f"it does not answer: {reason(reached[0])}", "see REDIS_URL and the network"
             return [wrong("redis.answers", told, todo)]
-        checks: dict[str, Callable[[], Awaitable[Finding]]] = {
+        kept: dict[str, Check] = {"redis.eviction": self._eviction, "redis.persistence": self._persistence}
+        checks: dict[str, Check] = {
             "redis.version": self._version,
-            "redis.eviction": self._eviction,
             "redis.memory": self._memory,
-            "redis.persistence": self._persistence,
             "redis.listpacks": self._listpacks,
             "redis.notifications": self._notifications,
             "redis.connections": self._connections,
             "redis.clock": self._clock,
         }
-        return [*reached, *await looked(checks)]
+        return [*reached, *await looked(checks if self._apart else kept | checks)]
 
     async def _answers(self) -> Finding:
         self._info = await self._redis.info()
@@ -110,7 +131,7 @@ class PipelineDoctor:
 
     async def findings(self) -> list[Finding]:
         """In order."""
-        checks: dict[str, Callable[[], Awaitable[Finding]]] = {
+        checks: dict[str, Check] = {
             "pipeline.relay": self._relay,
             "pipeline.workers": self._workers,
             "pipeline.backlog": self._backlog,

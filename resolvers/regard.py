@@ -1,10 +1,11 @@
 """Regard: how the viewer and another stand, and so what of the other's the viewer may see or do. Acts at once."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from datastore.errors import DomainError, ErrorCode
 from datastore.records import Page, Regard, Tweet
+from resolvers.ahead import together_with_flags
 from resolvers.context import Context
 from resolvers.loaders import NEUTRAL
 
@@ -34,14 +35,28 @@ async def readable(context: Context, tweet: Tweet | None) -> Tweet | None:
     return tweet
 
 
-async def readable_page(context: Context, page: Page[Tweet], muted_too: bool) -> Page[Tweet]:
+async def readable_alone(context: Context, tweet: Tweet | None, wanted: Collection[str]) -> Tweet | None:
+    """As `readable`, for the only tweet asked for: what the `wanted` fields tell is ready. One round trip, which
+    no other tweet's can join."""
+    if tweet is None:
+        return None
+    (regard,) = await regards_of(context, [tweet.author_id], [tweet.id], wanted)
+    return None if regard.apart else tweet
+
+
+async def readable_page(
+    context: Context, page: Page[Tweet], muted_too: bool, wanted: Collection[str] = ()
+) -> Page[Tweet]:
     """The page without the tweets of people who are gone, from whom the viewer is apart, or with `muted_too` whom they
-    mute. Every list of tweets comes through here or through `Loaders.living`.
+    mute. Every list of tweets comes through here or through `Loaders.living`. What the viewer did to its tweets is
+    ready for the `wanted` fields.
 
     Two queries side by side. It may be shorter than asked for and still have a next page.
     """
-    authors = list({edge.node.author_id for edge in page.edges})
-    present, found = await asyncio.gather(context.loaders.present(authors), regards_of(context, authors))
+    tweets = [edge.node for edge in page.edges]
+    authors = list({tweet.author_id for tweet in tweets})
+    regards_ = regards_of(context, authors, [tweet.id for tweet in tweets], wanted)
+    present, found = await asyncio.gather(context.loaders.present(authors), regards_)
     regards = dict(zip(authors, found, strict=True))
     edges = [
         edge
@@ -52,10 +67,15 @@ async def readable_page(context: Context, page: Page[Tweet], muted_too: bool) ->
     return Page(edges, page.has_next, page.has_previous, page.end)
 
 
-async def regards_of(context: Context, user_ids: Sequence[int]) -> list[Regard]:
-    """How the viewer stands with each, in order. One round trip."""
+async def regards_of(
+    context: Context, user_ids: Sequence[int], tweet_ids: Collection[int] = (), wanted: Collection[str] = ()
+) -> list[Regard]:
+    """How the viewer stands with each, in order; and what the `wanted` fields of these tweets tell is ready. One round
+    trip."""
     viewer_id = context.viewer_id
     if viewer_id is None or not user_ids:
         return [NEUTRAL] * len(user_ids)
-    found = await context.services.blocks.regards(viewer_id, user_ids)
-    return [found.get(user_id, NEUTRAL) for user_id in user_ids]
+    pairs = [(viewer_id, user_id) for user_id in user_ids]
+    find = context.services.blocks.find_regards(pairs)
+    (found,) = await together_with_flags(context, tweet_ids, wanted, find)
+    return [found.get(pair, NEUTRAL) for pair in pairs]

@@ -1,7 +1,7 @@
 """Search: tweets by words, tags and names, people by the beginnings of their names."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from strawberry import Parent
 
@@ -9,7 +9,7 @@ from datastore import terms
 from datastore.records import CursorKind, Edge, Key, Page, SearchScope, Tweet, User
 from datastore.terms import Query
 from realtime.load import Burden
-from resolvers import guards
+from resolvers import guards, selection
 from resolvers.context import Context, Info
 from resolvers.paging import joined, keyset_page, one
 from resolvers.regard import readable_page
@@ -35,7 +35,7 @@ async def tweets(
     for _ in range(ROUNDS):
         wanted = size - len(edges)
         found = await context.services.search.tweets(asked.terms, authors, wanted, resume)
-        edges += await _readable(context, found.tweet_ids)
+        edges += await _readable(context, found.tweet_ids, selection.names(info))
         resume = found.resume
         # A scan that stopped at its bound has cost enough.
         if resume is None or len(edges) == size or len(found.tweet_ids) < wanted:
@@ -57,11 +57,11 @@ async def _authors(context: Context, asked: Query, scope: SearchScope | None) ->
     return [sender for sender in senders if sender == viewer_id or (viewer_id, sender) in followed]
 
 
-async def _readable(context: Context, tweet_ids: Sequence[int]) -> list[Edge[Tweet]]:
+async def _readable(context: Context, tweet_ids: Sequence[int], wanted: Collection[str]) -> list[Edge[Tweet]]:
     """Those of the tweets that are not deleted and that the viewer may and wants to see. Two round trips."""
     found = await context.loaders.bodies(tweet_ids) if tweet_ids else []
     edges = [Edge(CursorKind.FOUND_TWEETS, (tweet.id,), tweet) for tweet in found if tweet]
-    return (await readable_page(context, Page(edges, False, False), muted_too=True)).edges
+    return (await readable_page(context, Page(edges, False, False), True, wanted)).edges
 
 
 async def users(info: Info, query: str, first: int | None, after: Key | None) -> Page[User]:

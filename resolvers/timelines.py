@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datastore import ids
 from datastore.ids import Kind
 from datastore.records import HomeEdge, HomeTimeline, Key, Regard, TimelineSource, Tweet
-from datastore.together import Find, together
 from realtime import telemetry
 from realtime.timelines import Skeleton
 from resolvers import guards, selection
+from resolvers.ahead import together_with_flags
 from resolvers.context import Context, Info, Services
-from resolvers.loaders import Loader, Loaders
+from resolvers.loaders import Loaders
 from resolvers.paging import one
 
 # A page whose entries are filtered away asks for more, so often; then it is short and has a next page.
@@ -120,18 +120,13 @@ async def hydrate(context: Context, viewer_id: int, entry_ids: Sequence[int], wa
     shown = await read_shown(services, loaders, entry_ids)
     people = shown.people()
     tweet_ids = {tweet.id for tweet in shown.tweets.values()}
-    flags = _flags(services, loaders, viewer_id, tweet_ids, wanted)
-    (followed, regards, *found), present_ = await asyncio.gather(
-        together(
-            services.follows.find_existing((viewer_id, person) for person in people | shown.answered()),
-            services.blocks.find_regards((viewer_id, person) for person in people),
-            *(find for _, find in flags),
-        ),
-        loaders.present(people),
+    finds = (
+        services.follows.find_existing((viewer_id, person) for person in people | shown.answered()),
+        services.blocks.find_regards((viewer_id, person) for person in people),
     )
-    for (loader, _), those in zip(flags, found, strict=True):
-        for tweet_id in tweet_ids:
-            loader.ready((viewer_id, tweet_id), tweet_id in those)
+    (followed, regards), present_ = await asyncio.gather(
+        together_with_flags(context, tweet_ids, wanted, *finds), loaders.present(people)
+    )
     living = shown.living(loaders, present_)
     regards = {person: regard for (_, person), regard in regards.items()}
     return Hydrated(living, shown.retweeters, {author for _, author in followed}, regards)
@@ -145,17 +140,6 @@ async def read_shown(services: Services, loaders: Loaders, entry_ids: Sequence[i
     found = {tweet.id: tweet for tweet in await loaders.bodies(list({*tweet_ids.values()})) if tweet}
     tweets = {entry: found[tweet_id] for entry, tweet_id in tweet_ids.items() if tweet_id in found}
     return Shown(tweets, {retweet.id: retweet.author_id for retweet in retweets})
-
-
-def _flags(
-    services: Services, loaders: Loaders, viewer_id: int, tweet_ids: Collection[int], wanted: Collection[str]
-) -> list[tuple[Loader[tuple[int, int], bool], Find[set[int]]]]:
-    """What has to be asked for the fields that say what the viewer did, and whose they are."""
-    asked = {
-        "viewerHasLiked": (loaders.likes, services.likes.find_liked),
-        "viewerHasRetweeted": (loaders.retweets, services.retweets.find_retweeted),
-    }
-    return [(loader, find(viewer_id, tweet_ids)) for field, (loader, find) in asked.items() if field in wanted]
 
 
 def visible(viewer_id: int, entry_ids: Sequence[int], hydrated: Hydrated) -> list[int]:

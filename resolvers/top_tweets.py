@@ -2,7 +2,7 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from datetime import UTC, datetime
 
 from datastore.errors import bad_input
@@ -35,17 +35,24 @@ async def top(info: Info, first: int | None, after: Key | None, window: TopWindo
     The page is one of a snapshot only if its cursors are asked for.
     """
     size = guards.page_size(first, 10)
-    paged = bool(selection.names(info) & {"cursor", "startCursor", "endCursor"})
-    return await page(info.context, size, window, after, paged)
+    wanted = selection.names(info)
+    paged = bool(wanted & {"cursor", "startCursor", "endCursor"})
+    return await page(info.context, size, window, after, paged, wanted)
 
 
 async def beside_home(info: Info, first: int | None) -> list[TopTweet]:
     """The best of the day that the viewer may see."""
-    return (await page(info.context, guards.page_size(first, 5), TopWindow.DAY)).nodes
+    size, wanted = guards.page_size(first, 5), selection.names(info)
+    return (await page(info.context, size, TopWindow.DAY, wanted=wanted)).nodes
 
 
 async def page(
-    context: Context, size: int, window: TopWindow, after: Key | None = None, paged: bool = False
+    context: Context,
+    size: int,
+    window: TopWindow,
+    after: Key | None = None,
+    paged: bool = False,
+    wanted: Collection[str] = (),
 ) -> TopTweetPage:
     """One page. One Redis round trip and the tweets, unless some were filtered away: then one more round for these."""
     position, computed_ms, more = position_of(after, window), context.now_ms(), True
@@ -53,7 +60,7 @@ async def page(
     edges: list[Edge[TopTweet]] = []
     for round_ in range(ROUNDS):
         skeleton = await services.top_tweets.page(window, size - len(edges), context.now_ms(), position, paged)
-        tweets = await hydrate(context, skeleton.rows)
+        tweets = await hydrate(context, skeleton.rows, wanted)
         edges += [present(window, row, tweets[row.tweet_id]) for row in skeleton.rows if row.tweet_id in tweets]
         computed_ms = skeleton.at_ms if round_ == 0 else computed_ms
         position = skeleton.rows[-1].position if skeleton.rows else position
@@ -64,20 +71,21 @@ async def page(
     return TopTweetPage(edges, more, after is not None, datetime.fromtimestamp(computed_ms / 1000, UTC), end)
 
 
-async def hydrate(context: Context, rows: Sequence[Ranked]) -> dict[int, Tweet]:
-    """The tweets of these rows that the viewer may see, by id."""
+async def hydrate(context: Context, rows: Sequence[Ranked], wanted: Collection[str]) -> dict[int, Tweet]:
+    """The tweets of these rows that the viewer may see, by id; what the `wanted` fields tell is ready."""
     found = await context.loaders.bodies([row.tweet_id for row in rows])
-    shown = await visible(context, [tweet for tweet in found if tweet])
+    shown = await visible(context, [tweet for tweet in found if tweet], wanted)
     for tweet in shown:
         context.loaders.tweets.ready(tweet.id, tweet)
     return {tweet.id: tweet for tweet in shown}
 
 
-async def visible(context: Context, tweets: Sequence[Tweet]) -> Sequence[Tweet]:
+async def visible(context: Context, tweets: Sequence[Tweet], wanted: Collection[str]) -> Sequence[Tweet]:
     """Those that the viewer may see: nobody's who is gone, from whom they are apart or whom they mute. Deleted tweets
     are gone already. The one place for what hides a tweet here."""
     authors = list({tweet.author_id for tweet in tweets})
-    living, found = await asyncio.gather(context.loaders.living(tweets), regards_of(context, authors))
+    regards_ = regards_of(context, authors, [tweet.id for tweet in tweets], wanted)
+    living, found = await asyncio.gather(context.loaders.living(tweets), regards_)
     regards = dict(zip(authors, found, strict=True))
     return [tweet for tweet in living if not (regards[tweet.author_id].apart or regards[tweet.author_id].mutes)]
 

@@ -12,7 +12,7 @@ from realtime.limits import Action
 from resolvers import guards, selection
 from resolvers.context import Context, Info
 from resolvers.paging import joined, keyset_page, one
-from resolvers.regard import not_blocked, readable, readable_page
+from resolvers.regard import not_blocked, readable, readable_alone, readable_page
 
 
 async def post(info: Info, text: str, in_reply_to: int | None, idempotency_key: str | None) -> Tweet:
@@ -34,6 +34,10 @@ async def post(info: Info, text: str, in_reply_to: int | None, idempotency_key: 
     tweet = await context.services.tweets.add(
         author_id, text, context.now_ms(), answered, idempotency_key, author_followers=followers
     )
+    if idempotency_key is None:
+        # It is new: nobody can have done anything to it.
+        for loader in (context.loaders.likes, context.loaders.retweets):
+            loader.ready((author_id, tweet.id), False)
     dropping = context.services.cache.drop(author_id, [answered.id] if answered else [], [author_id])
     if "author" in selection.names(info):
         # Whom the answer shows, as they are after the write: not by way of the copy that has just been dropped.
@@ -81,6 +85,14 @@ async def by_id(info: Info, tweet_id: int) -> Tweet | None:
     return await readable(info.context, await info.context.loaders.tweets.get(tweet_id))
 
 
+async def alone(info: Info, tweet_id: int) -> Tweet | None:
+    """As `by_id`, for a root field: where it is the only one, what is asked about the tweet is read ahead."""
+    if len(info._raw_info.operation.selection_set.selections) > 1:
+        return await by_id(info, tweet_id)
+    tweet = await info.context.loaders.tweets.get(tweet_id)
+    return await readable_alone(info.context, tweet, selection.names(info))
+
+
 def author(tweet: Parent[Tweet], info: Info) -> User | None | Awaitable[User | None]:
     """Who wrote it: at once where the parent read them already."""
     return info.context.loaders.users.load(tweet.author_id)
@@ -107,7 +119,8 @@ async def of_user(user: User, info: Info, first: int | None, after: Key | None, 
         found = await tweets.by_author(user.id, count, one(key), only is UserTweetFilter.TWEETS_AND_REPLIES)
         return [Edge(CursorKind.USER_TWEETS, (tweet.id,), tweet) for tweet in found]
 
-    return await readable_page(info.context, await keyset_page(read, first, after), muted_too=False)
+    page = await keyset_page(read, first, after)
+    return await readable_page(info.context, page, False, selection.names(info))
 
 
 async def _retweets_of_user(user: User, info: Info, first: int | None, after: Key | None) -> Page[Tweet]:
@@ -117,7 +130,7 @@ async def _retweets_of_user(user: User, info: Info, first: int | None, after: Ke
         found = await retweets.of_user(user.id, count, one(key))
         return [Edge(CursorKind.USER_TWEETS, (row.id,), row.tweet_id) for row in found]
 
-    return await _of_ids(info.context, await keyset_page(read, first, after))
+    return await _of_ids(info, await keyset_page(read, first, after))
 
 
 async def replies(tweet: Tweet, info: Info, first: int | None, after: Key | None) -> Page[Tweet]:
@@ -128,16 +141,18 @@ async def replies(tweet: Tweet, info: Info, first: int | None, after: Key | None
         found = await tweets.replies_to(tweet.id, count, one(key))
         return [Edge(CursorKind.REPLIES, (reply.id,), reply) for reply in found]
 
-    return await readable_page(info.context, await keyset_page(read, first, after), muted_too=True)
+    page = await keyset_page(read, first, after)
+    return await readable_page(info.context, page, True, selection.names(info))
 
 
 async def liked_by(user: User, info: Info, first: int | None, after: Key | None) -> Page[Tweet]:
     """What a user likes, newest like first."""
     likes = info.context.services.likes
     page = await keyset_page(lambda count, key: likes.liked(user.id, count, key), first, after)
-    return await _of_ids(info.context, page)
+    return await _of_ids(info, page)
 
 
-async def _of_ids(context: Context, page: Page[int]) -> Page[Tweet]:
+async def _of_ids(info: Info, page: Page[int]) -> Page[Tweet]:
+    context = info.context
     tweets = joined(page, await context.loaders.bodies([edge.node for edge in page.edges]))
-    return await readable_page(context, tweets, muted_too=False)
+    return await readable_page(context, tweets, False, selection.names(info))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from starlette.datastructures import Headers
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -44,8 +45,12 @@ class Assets(StaticFiles):
         """Nothing: Starlette would answer 500 as long as the folder is missing, and a missing file is 404 anyway."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """A file of the build, with the headers that let it be kept."""
-        response = await super().get_response(path, scope)
+        """A file of the build, with headers to keep it by; gzipped if the build has it so and the browser asks."""
+        packed = "gzip" in Headers(scope=scope).get("accept-encoding", "") and self.lookup_path(f"{path}.gz")[1]
+        response = await super().get_response(f"{path}.gz" if packed else path, scope)
+        if packed:
+            response.headers["Content-Encoding"] = "gzip"
+        response.headers["Vary"] = "Accept-Encoding"
         response.headers["Cache-Control"] = ASSET_CACHE_CONTROL
         # A worker is held to the policy that its own file comes with.
         response.headers["Content-Security-Policy"] = self._policy

@@ -69,7 +69,7 @@ class Query:
     async def tweet(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="A tweet's global id.")]
     ) -> Tweet | None:
-        return await tweets.by_id(info, globalid.of_type(id, "Tweet"))
+        return await tweets.alone(info, globalid.of_type(id, "Tweet"))
 
     @strawberry.field(description="The viewer's own tweets and those of the people they follow, newest first.")
     async def home_timeline(self, info: Info, first: First = 20, after: After = UNSET) -> HomeTimelineConnection:

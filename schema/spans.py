@@ -11,54 +11,56 @@ from graphql import GraphQLField
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from resolvers.context import Context
 from schema import metrics
 from schema.build import PerchSchema
+from schema.charges import Known
 
 # What begins a span: a name, perhaps a parent, and attributes (datastore.tracing.span).
 Span = Callable[..., AbstractContextManager[Any]]
-# Probes come every second and tell nothing.
-UNTRACED = {"/healthz", "/readyz", "/metrics"}
 
 
 class TracedRequests:
-    """An application each of whose requests is a span, in the caller's trace if the request names one."""
+    """The endpoint, each of whose requests is a span, in the caller's trace if the request names one. Sockets are none:
+    they live for hours."""
 
-    def __init__(self, app: ASGIApp, span: Span) -> None:
-        self._app, self._span = app, span
+    def __init__(self, endpoint: ASGIApp, span: Span) -> None:
+        self._endpoint, self._span = endpoint, span
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in UNTRACED:
-            await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._endpoint(scope, receive, send)
             return
-        method = scope["method"]
-        parent = Headers(scope=scope).get("traceparent", "")
-        # NOTE: of the address only what is no parameter: a query may stand in one.
-        with self._span(f"{method} {_place(scope)}", parent, http_request_method=method) as span:
+        method, parent = scope["method"], Headers(scope=scope).get("traceparent", "")
+        # NOTE: of the address only the path: a query may stand behind it.
+        with self._span(f"{method} /graphql", parent, http_request_method=method) as span:
 
             async def told(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     span.set_attribute("http.response.status_code", message["status"])
                 await send(message)
 
-            await self._app(scope, receive, told)
-
-
-def _place(scope: Scope) -> str:
-    return "/graphql" if scope["path"] == "/graphql" else "other"
+            await self._endpoint(scope, receive, told)
 
 
 def trace_operations(schema: PerchSchema, span: Span) -> None:
-    """Have each operation over HTTP and each root field of it be a span from now on."""
-    execute = schema.execute
+    """Have each operation over HTTP, on either road, and each outermost field be a span from now on."""
+    execute, answer = schema.execute, schema.answer
 
-    async def traced(*args: Any, context_value: Any = None, **kwargs: Any) -> Any:
+    async def within(running: Awaitable[Any], context: Any) -> Any:
         with span("operation") as begun:
-            result = await execute(*args, context_value=context_value, **kwargs)
-            begun.update_name(f"operation {getattr(context_value, 'operation', metrics.UNKNOWN)}")
+            result = await running
+            begun.update_name(f"operation {getattr(context, 'operation', metrics.UNKNOWN)}")
             begun.set_attribute("perch.outcome", metrics.outcome_of(result))
             return result
 
-    schema.execute = traced  # type: ignore[method-assign]
+    async def executed(*args: Any, context_value: Any = None, **kwargs: Any) -> Any:
+        return await within(execute(*args, context_value=context_value, **kwargs), context_value)
+
+    async def answered(known: Known, variables: dict[str, Any] | None, context: Context) -> Any:
+        return await within(answer(known, variables, context), context)
+
+    schema.execute, schema.answer = executed, answered  # type: ignore[method-assign]
     built = schema._schema
     for type_ in (built.query_type, built.mutation_type):
         for name, field in type_.fields.items() if type_ else ():

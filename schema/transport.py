@@ -1,6 +1,6 @@
 """Transport: the endpoint: GraphQL over HTTP, who calls, and which road a request takes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
@@ -177,7 +177,11 @@ class Application(Starlette):
     def __init__(self, endpoint: Endpoint, others: Sequence[BaseRoute], trusted_proxies: int) -> None:
         edge = Middleware(Edge, trusted_proxies=trusted_proxies)
         super().__init__(routes=list(others), middleware=[edge])
-        self._endpoint = Edge(endpoint, trusted_proxies)
+        self._endpoint: ASGIApp = Edge(endpoint, trusted_proxies)
+
+    def put_around(self, wrap: Callable[[ASGIApp], ASGIApp]) -> None:
+        """Have whatever comes to the endpoint come through something else first."""
+        self._endpoint = wrap(self._endpoint)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan" and scope["path"] == "/graphql":

@@ -126,8 +126,8 @@ class Socket:
     async def send(self, message: Any) -> None:
         await self.connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
 
-    async def receive(self) -> Any:
-        return json.loads(await asyncio.wait_for(self.connection.recv(), PATIENCE_SECONDS))
+    async def receive(self, seconds: float = PATIENCE_SECONDS) -> Any:
+        return json.loads(await asyncio.wait_for(self.connection.recv(), seconds))
 
     async def init(self, payload: Any = None) -> None:
         await self.send({"type": "connection_init", "payload": payload})
@@ -145,9 +145,9 @@ class Live:
 
     socket: Socket
 
-    async def event(self) -> dict[str, Any]:
+    async def event(self, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """The next event, whatever it is."""
-        message = await self.socket.receive()
+        message = await self.socket.receive(seconds)
         assert message["type"] == "next", message
         event: dict[str, Any] = message["payload"]["data"]["homeTimelineEvents"]
         return event
@@ -178,6 +178,11 @@ class Perch:
     http: httpx.AsyncClient
     app: Any = None
     people: list[Person] = field(default_factory=list)
+
+    @property
+    def endpoint(self) -> Any:
+        """What answers at /graphql, where the server runs in this process (schema.transport.Endpoint)."""
+        return self.app._endpoint._app
 
     async def ask(self, query: str, token: str | None = None, **variables: Any) -> Answer:
         """One operation over HTTP."""

@@ -231,6 +231,8 @@ async def test_a_check_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -
         ({"mongo_url": "mongodb+srv://db/"}, "settings.tls", OK),
         ({"redis_url": "redis://:word@cache:6379/0"}, "settings.tls", WARNING),
         ({"redis_url": "rediss://:word@cache:6379/0"}, "settings.tls", OK),
+        ({"redis_url": "redis+cluster://:word@a:6379,b:6379"}, "settings.tls", WARNING),
+        ({"redis_url": "rediss+cluster://:word@a:6379,b:6379"}, "settings.tls", OK),
     ],
 )
 def test_settings_are_judged(settings: Settings, changed: dict[str, Any], name: str, verdict: Verdict) -> None:

@@ -93,8 +93,10 @@ async def test_one_trace_leads_from_the_mutation_to_the_socket_and_says_nothing(
         await perch.settle()
         page = await bob.home()
         async with bob.live(page["liveCursor"]) as live:
-            await ann.post(TEXT)
-            assert await live.added() == TEXT
+            # The second one takes the shorter road of what was asked before.
+            for text in (TEXT, f"{TEXT} again"):
+                await ann.post(text)
+                assert await live.added() == text
         await perch.settle()
         mail = f"{ann.username}@perch.example"
         secrets = [
@@ -110,14 +112,15 @@ async def test_one_trace_leads_from_the_mutation_to_the_socket_and_says_nothing(
     await cluster.stop()  # what was not sent yet is sent now
 
     rounds = [span for _, span in collector.spans.values() if span.name == "live round"]
-    assert len(rounds) == 1
-    assert collector.ancestry(rounds[0]) == [
-        "perch-serve: live round",
-        "perch-work: event TweetPosted",
-        "perch-serve: field postTweet",
-        "perch-serve: operation postTweet",
-        "perch-serve: POST /graphql",
-    ]
+    assert len({span.trace_id for span in rounds}) == 2
+    for span in rounds:
+        assert collector.ancestry(span) == [
+            "perch-serve: live round",
+            "perch-work: event TweetPosted",
+            "perch-serve: field postTweet",
+            "perch-serve: operation postTweet",
+            "perch-serve: POST /graphql",
+        ]
     trace = [(service, span) for service, span in collector.spans.values() if span.trace_id == rounds[0].trace_id]
     names = {(service, span.name) for service, span in trace}
     assert {("perch-serve", "mongodb insert tweets"), ("perch-serve", "redis copies_read")} <= names
@@ -186,7 +189,7 @@ def test_what_polls_begins_no_trace_and_a_batch_stands_in_those_of_all_its_event
     assert [one[36:52] for one in begun] == [found[name].span_id.hex() for name in ("first", "second")]
 
 
-async def test_a_callers_trace_is_taken_up_probes_are_none_and_log_lines_name_it(collector: Collector) -> None:
+async def test_a_callers_trace_is_taken_up_and_log_lines_name_it(collector: Collector) -> None:
     told: dict[str, object] = {}
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -196,11 +199,10 @@ async def test_a_callers_trace_is_taken_up_probes_are_none_and_log_lines_name_it
     with tracing.exporting(collector.url, 1, "http"):
         transport = httpx.ASGITransport(TracedRequests(app, tracing.span))
         async with httpx.AsyncClient(transport=transport, base_url="http://perch.example") as http:
-            await http.get("/healthz")
-            assert told == {"event": "request.failed"}
             await http.get(f"/graphql?query={TEXT}", headers={"traceparent": f"00-{5:032x}-{6:016x}-01"})
     (span,) = kept(collector)
     assert (span.name, span.parent_span_id) == ("GET /graphql", (6).to_bytes(8, "big"))
+    assert telemetry.traced(None, "", {}) == {}
     assert told["trace_id"] == span.trace_id.hex() == f"{5:032x}"
     assert [one.value.int_value for one in span.attributes if one.key == "http.response.status_code"] == [503]
     assert b"tweet" not in b"".join(collector.raw)

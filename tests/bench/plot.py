@@ -42,6 +42,19 @@ def lines(title: str, x_title: str, xs: Sequence[float], series: Series) -> str:
     return _svg(title, top, [*_legend(series), *drawn, *labels, _text(WIDTH / 2, HEIGHT - 6, x_title)])
 
 
+def curves(title: str, x_title: str, xs: Sequence[float], series: Series) -> str:
+    """A line for each series over `xs`, evenly spread; no point is marked."""
+    top, room = _ceiling(series), WIDTH - LEFT - 40
+    places = [LEFT + (x - xs[0]) / (xs[-1] - xs[0]) * room for x in xs]
+    drawn = []
+    for number, values in enumerate(series.values()):
+        path = " ".join(f"{x:.1f},{_y(value or 0, top):.1f}" for x, value in zip(places, values, strict=True))
+        drawn.append(f'<polyline points="{path}" fill="none" stroke="{COLOURS[number]}" stroke-width="1.5"/>')
+    ticks = [xs[0] + (xs[-1] - xs[0]) * part / 6 for part in range(7)]
+    labels = [_text(LEFT + room * part / 6, HEIGHT - BOTTOM + 18, f"{tick:,.0f}") for part, tick in enumerate(ticks)]
+    return _svg(title, top, [*_legend(series), *drawn, *labels, _text(WIDTH / 2, HEIGHT - 6, x_title)])
+
+
 def _ceiling(series: Series) -> float:
     """A round number above all values."""
     highest = max((value for values in series.values() for value in values if value is not None), default=1) or 1

@@ -36,7 +36,7 @@ def keep(name: str, figures: Json) -> None:
     """Put one bench's figures into docs/bench.json, with where and when, and make the documents again."""
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     kept[name] = {"on": machine(), **figures}
-    KEPT.write_text(json.dumps(_rounded(kept), indent=1, ensure_ascii=False) + "\n")
+    KEPT.write_text(json.dumps(rounded(kept), indent=1, ensure_ascii=False) + "\n")
     make()
 
 
@@ -49,13 +49,13 @@ def machine() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d}, {cores} cores, Python {python}, Node {node}, load {load} at the end"
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """Four digits: more of them say nothing, and every run would change them."""
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
-    return [_rounded(one) for one in value] if isinstance(value, list) else value
+        return {key: rounded(one) for key, one in value.items()}
+    return [rounded(one) for one in value] if isinstance(value, list) else value
 
 
 def make() -> None:
@@ -70,11 +70,15 @@ def make() -> None:
 def filled(page: str, kept: Json) -> str:
     """The page with the parts between `<!-- name -->` and `<!-- end -->` made from the figures; those of a bench that
     has none yet stay as they are."""
-    for name, part in PARTS.items():
-        if name.split()[0] in kept:
-            head, mark, rest = page.partition(f"<!-- {name} -->\n")
-            assert mark, name
-            page = "\n".join([head + mark[:-1], *part(kept[name.split()[0]]), END + rest.partition(END)[2]])
+    return fill(page, {name: part(kept[name.split()[0]]) for name, part in PARTS.items() if name.split()[0] in kept})
+
+
+def fill(page: str, parts: Mapping[str, Sequence[str]]) -> str:
+    """The page with these lines between `<!-- name -->` and `<!-- end -->`."""
+    for name, lines in parts.items():
+        head, mark, rest = page.partition(f"<!-- {name} -->\n")
+        assert mark, name
+        page = "\n".join([head + mark[:-1], *lines, END + rest.partition(END)[2]])
     return page
 
 

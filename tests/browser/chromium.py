@@ -54,6 +54,8 @@ class Watched:
     connections: list[dict[str, Any]] = field(default_factory=list)
     # One item for each connection_ack.
     acknowledged: asyncio.Queue[None] = field(default_factory=asyncio.Queue)
+    # One item for each pong that says until when a socket may stay now.
+    renewed: asyncio.Queue[None] = field(default_factory=asyncio.Queue)
 
     def watch(self) -> None:
         self.page.on("console", self._on_console)
@@ -84,3 +86,5 @@ class Watched:
             self.connections.append(message.get("payload") or {})
         if message["type"] == "connection_ack":
             self.acknowledged.put_nowait(None)
+        if message["type"] == "pong" and message.get("payload"):
+            self.renewed.put_nowait(None)

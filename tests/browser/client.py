@@ -17,6 +17,7 @@ AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
 
 # A page on a busy machine.
 SHOWN_MS = 30_000
+expect.set_options(timeout=SHOWN_MS)
 
 SERIOUS = """async () => (await axe.run()).violations
   .filter(({ impact }) => impact === "serious" || impact === "critical")
@@ -41,7 +42,7 @@ class Client(Watched):
         await self.shows_home()
 
     async def shows_home(self) -> None:
-        await expect(self.page.get_by_label("Home timeline")).to_have_attribute("aria-busy", "false", timeout=SHOWN_MS)
+        await expect(self.page.get_by_label("Home timeline")).to_have_attribute("aria-busy", "false")
 
     async def write(self, text: str, place: str = "What is happening?") -> None:
         await self.page.get_by_role("textbox", name=place).fill(text)
@@ -60,12 +61,12 @@ class Client(Watched):
 
     async def sees(self, text: str) -> None:
         """Exactly one tweet that says so."""
-        await expect(self.tweet(text)).to_have_count(1, timeout=SHOWN_MS)
+        await expect(self.tweet(text)).to_have_count(1)
 
     async def shows_new(self, count: int) -> None:
         """So many wait; then they are shown."""
         words = f"{count} new {'tweet' if count == 1 else 'tweets'}"
-        await self.page.get_by_role("button", name=words).click(timeout=SHOWN_MS)
+        await self.page.get_by_role("button", name=words).click()
 
     async def go(self, name: str) -> None:
         await self.page.get_by_role("navigation").get_by_role("link", name=name).click()

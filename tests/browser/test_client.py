@@ -1,5 +1,6 @@
 """The web client in a real browser, on real servers: everything one does with it, at both widths."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
@@ -15,6 +16,11 @@ pytestmark = pytest.mark.skipif(not (WEB / "dist" / "index.html").is_file(), rea
 REGARD = """query ($name: String!) { user(username: $name) {
   followerCount viewerIsFollowing viewerHasMuted viewerHasBlocked } }"""
 LIKES = "query ($id: ID!) { tweet(id: $id) { likeCount viewerHasLiked viewerHasRetweeted replyCount } }"
+NEAR_ITS_END = """() => {
+  const session = JSON.parse(localStorage.getItem("perch:session"));
+  localStorage.setItem("perch:session", JSON.stringify({ ...session, expiresAtMs: Date.now() }));
+  window.dispatchEvent(new StorageEvent("storage", { key: "perch:session" }));
+}"""
 LEAVE = "mutation { logOut(input: {everywhere: true}) { errors { code } } }"
 
 
@@ -198,8 +204,18 @@ async def test_on_a_small_screen_all_of_a_timeline_is_read_and_an_ended_session_
         shown = await client.page.locator("article[data-tweet] .tweet-text").all_text_contents()
         assert shown == texts[::-1]
         await client.is_accessible()
+        await goes_on_with_a_new_token(client, texts[0])
         await reader.do(LEAVE)
         await expect(client.page.get_by_text("Your session has ended. Log in again.")).to_be_visible(timeout=SHOWN_MS)
         await client.is_accessible()
         assert client.hosts == {"127.0.0.1"}
         assert client.errors == []
+
+
+async def goes_on_with_a_new_token(client: Client, text: str) -> None:
+    """A token near its end is replaced before the next operation, and the open socket gets the new one too."""
+    await client.page.evaluate(NEAR_ITS_END)
+    await client.tweet(text).get_by_role("button", name="Like, 0").click()
+    await expect(client.tweet(text).get_by_role("button", name="Like, 1")).to_be_visible()
+    await asyncio.wait_for(client.renewed.get(), SHOWN_MS / 1000)
+    assert len(client.connections) == 1

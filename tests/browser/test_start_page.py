@@ -1,5 +1,6 @@
 """What the server answers for the start page and for the web client, without a browser."""
 
+import gzip
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -64,6 +65,21 @@ async def test_every_address_below_the_client_is_the_client_and_its_assets_are_k
     assert asset.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert missing.status_code == 404
     assert "cache-control" not in missing.headers
+
+
+async def test_an_asset_comes_gzipped_to_whoever_takes_it_so_if_it_was_built_so(project: Path) -> None:
+    asset = project / "web" / "client" / "dist" / "assets" / "index-abc.js"
+    async with browser(start.Offer(project, development=False, metrics=False)) as client:
+        plain = await client.get("/app/assets/index-abc.js")
+        assert "content-encoding" not in plain.headers
+        asset.with_name("index-abc.js.gz").write_bytes(gzip.compress(asset.read_bytes()))
+        packed = await client.get("/app/assets/index-abc.js")
+        unpacked = await client.get("/app/assets/index-abc.js", headers={"accept-encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in unpacked.headers
+    assert packed.text == unpacked.text == plain.text
+    assert packed.headers["content-type"] == plain.headers["content-type"]
+    assert packed.headers["vary"] == "Accept-Encoding"
 
 
 async def test_in_production_there_is_the_client_if_it_was_built_and_no_explorer_schema_or_document(

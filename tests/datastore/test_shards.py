@@ -20,7 +20,7 @@ def test_every_collection_that_grows_has_a_key() -> None:
 
 
 def test_exactly_these_uniques_are_in_the_way() -> None:
-    # docs/decisions/0028: each needs a collection of its own. Nothing else is unique without the key.
+    # Each needs a collection of its own. Nothing else is unique without the key.
     assert {spread.collection: spread.in_the_way for spread in PLAN if spread.in_the_way} == {
         "tweets": ["reply_to, author, counted", "import_key"],
         "retweets": ["author, tweet, alive"],

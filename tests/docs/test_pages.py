@@ -11,9 +11,11 @@ from tests.processes import ROOT
 
 # Those with tests of their own.
 APART = {"trusted-documents.md", "codegen.md"}
-PAGES = sorted(
-    page for page in (ROOT / "docs").glob("*.md") if "```graphql" in page.read_text() and page.name not in APART
-)
+PAGES = [
+    page
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    if "```graphql" in page.read_text() and page.name not in APART
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -56,6 +56,16 @@ def test_every_code_of_a_top_level_error_is_told_and_no_other() -> None:
     assert sorted(first_cells(ERRORS, "Errors of an operation")) == sorted(raised())
 
 
+def test_every_status_that_the_transport_refuses_with_is_told() -> None:
+    section = ERRORS.partition("\n## Statuses of HTTP\n")[2]
+    told = {int(status) for status in re.findall(r"^\| (\d{3}) \|", section, re.MULTILINE)}
+    given = {
+        arg.value for _, call in calls("refusal", "HTTPException") for arg in call.args if isinstance(arg, ast.Constant)
+    }
+    statuses = {value for value in given if isinstance(value, int)}
+    assert {413, 429, 503} <= statuses <= told
+
+
 def test_every_reason_of_a_resync_is_told_and_no_other() -> None:
     assert sorted(first_cells(LIVE, "What goes over the wire")) == sorted(reason.value for reason in ResyncReason)
 

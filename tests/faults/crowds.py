@@ -1,6 +1,13 @@
 """Crowds: readers and the writers whom they follow, and the verdict on what those readers see in the end."""
 
-from tests.faults.box import Box
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from datastore import ids
+from realtime import keys
+from schema import globalid
+from tests.faults.box import REPAIR_SECONDS, Box
 from tests.faults.writers import Writers, all_pages, by_author
 from tests.perch import Live, Person
 
@@ -16,6 +23,42 @@ async def crowd(box: Box, readers: int = 1, writers: int = 4) -> tuple[list[Pers
     return people[:readers], people[readers:]
 
 
+@dataclass(frozen=True)
+class Audience:
+    """Followers by the thousand, of whom nothing is there but their follows and, of some, a timeline that is kept."""
+
+    box: Box
+    timelines: list[str]
+
+    async def hold(self, newest: int) -> set[tuple[str, ...]]:
+        """What their timelines say: so many of the newest entries. One, if all say the same."""
+        async with self.box.perch.redis.pipeline(transaction=False) as pipe:
+            for name in self.timelines:
+                pipe.zrevrange(name, 0, newest - 1)
+            return {tuple(entry for entry in entries if entry != "floor") for entries in await pipe.execute()}
+
+
+@asynccontextmanager
+async def audience(box: Box, authors: Sequence[Person], count: int, kept_of: int = 1) -> AsyncIterator[Audience]:
+    """So many follow each of the authors; of one in `kept_of` a timeline is kept, and empty. Gone at the end."""
+    mongo, now_ms = box.perch.mongo, ids.now_ms()
+    author_ids = [globalid.of_type(author.id, "User") for author in authors]
+    edges = [{"a": author, "f": follower} for author in author_ids for follower in range(1, count + 1)]
+    await mongo.follows.insert_many([{"_id": edge, "at": now_ms, "imported": True} for edge in edges])
+    await mongo.users.update_many({"_id": {"$in": author_ids}}, {"$inc": {"followers": count}})
+    timelines = [keys.timeline(follower) for follower in range(kept_of, count + 1, kept_of)]
+    async with box.perch.redis.pipeline(transaction=False) as pipe:
+        for name in timelines:
+            pipe.zadd(name, {"floor": 0})
+        await pipe.execute()
+    try:
+        yield Audience(box, timelines)
+    finally:
+        await box.perch.redis.unlink(*timelines)
+        await mongo.follows.delete_many({"_id.a": {"$in": author_ids}, "imported": True})
+        await mongo.users.update_many({"_id": {"$in": author_ids}}, {"$inc": {"followers": -count}})
+
+
 async def judged(writers: Writers, reader: Person) -> None:
     """Each accepted tweet is in the reader's timeline, once and in order, and nothing else of theirs is."""
     await writers.box.perch.settle()
@@ -29,7 +72,7 @@ async def gather(reader: Person, live: Live, count: int) -> list[str]:
     """
     texts: list[str] = []
     while len(texts) < count:
-        event = await live.event()
+        event = await live.event(REPAIR_SECONDS)
         if event["__typename"] == "TimelineResync":
             assert event["reason"] == "FOLLOWS_CHANGED"
             texts = (await all_pages(reader))[::-1]

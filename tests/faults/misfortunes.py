@@ -34,6 +34,13 @@ async def primary_killed(box: Box, random: Random) -> None:
     await box.kill_child((await box.primary()).child)
 
 
+async def primary_frozen(box: Box, random: Random) -> None:
+    """Longer than an election or shorter; where another was elected, it wakes and does not know."""
+    box.freeze((await box.primary()).child)
+    await asyncio.sleep(random.uniform(1, 5))
+    box.thaw()
+
+
 async def primary_steps_down(box: Box, random: Random) -> None:
     await box.perch.mongo.client.admin.command("replSetStepDown", 10)
 
@@ -60,6 +67,13 @@ async def one_server_cut_off(box: Box, random: Random) -> None:
     box.redis_line.cut()
 
 
+async def one_server_slowed(box: Box, random: Random) -> None:
+    """Each answer of Redis to the second server takes so much longer; some are too late."""
+    box.redis_line.delay_seconds = random.uniform(0.05, 0.3)
+    await asyncio.sleep(random.uniform(0.5, 3))
+    box.redis_line.delay_seconds = 0
+
+
 async def pubsub_cut(box: Box, random: Random) -> None:
     for _ in range(10):
         await box.perch.kill_pubsub()
@@ -74,10 +88,12 @@ MISFORTUNES: list[Misfortune] = [
     server_stopped,
     worker_frozen,
     primary_killed,
+    primary_frozen,
     primary_steps_down,
     redis_killed,
     redis_flushed,
     redis_frozen,
     one_server_cut_off,
+    one_server_slowed,
     pubsub_cut,
 ]

@@ -16,6 +16,8 @@ from tests.perch import HOME, Person
 
 # Acts and how often each is chosen.
 WEIGHTS = {"post": 40, "delete": 8, "follow": 10, "unfollow": 5, "like": 14, "unlike": 4, "read": 40}
+# So many never change whom they follow: their screens have to stand through whole rounds without a page.
+STEADY = 2
 # How long an act that was not answered is tried again.
 GIVE_UP_SECONDS = 90.0
 LOG_KEPT = 400
@@ -49,6 +51,7 @@ class Figures:
     reconnects: int = 0
     lost: int = 0
     doubled: int = 0
+    unaided: int = 0
 
 
 class Population:
@@ -63,6 +66,13 @@ class Population:
         self._busy = 0
         self._texts = 0
 
+    async def begin(self) -> None:
+        """The steady ones follow every other person, once and for all."""
+        for reader in self.people[:STEADY]:
+            for author in self.people[STEADY::2]:
+                await reader.follow(author)
+                self.model.follows.add((reader.id, author.id))
+
     def note(self, line: str) -> None:
         """Remember what happened."""
         self.log.append(f"{time.time():.3f} {line}")
@@ -70,11 +80,12 @@ class Population:
     async def live(self, number: int) -> None:
         """One person's acts, until cancelled."""
         random, person = Random(f"{self._seed}.{number}"), self.people[number]
+        acts = {act: weight for act, weight in WEIGHTS.items() if number >= STEADY or "follow" not in act}
         while True:
             await self.may_act.wait()
             self._busy += 1
             try:
-                act = random.choices([*WEIGHTS], [*WEIGHTS.values()])[0]
+                act = random.choices([*acts], [*acts.values()])[0]
                 await getattr(self, f"_{act}")(person, random)
             finally:
                 self._busy -= 1

@@ -13,20 +13,17 @@ from random import Random
 
 from datastore.mongo import PyMongoError
 from realtime.connect import RedisError
-from schema import globalid
 from tests.faults import box as boxes
-from tests.faults.box import Box, eventually
 from tests.faults.misfortunes import MISFORTUNES
 from tests.faults.population import Population
+from tests.faults.verdicts import counted, judged
 from tests.faults.watchers import Watcher
-from tests.perch import Person
 
 PEOPLE, WATCHERS = 16, 6
 # From one comparison to the next, and from one misfortune to the next at most.
 ROUND_SECONDS, PAUSE_SECONDS = 45.0, 7.0
-# How long a screen may take to show what has followed.
-SCREEN_SECONDS = 30.0
-JUDGED = 400
+# More than anybody reads.
+ALL = 1_000_000
 
 
 async def misfortunes(population: Population, random: Random, seconds: float) -> None:
@@ -44,49 +41,12 @@ async def misfortunes(population: Population, random: Random, seconds: float) ->
         population.note("repaired")
 
 
-async def judged(population: Population, watchers: list[Watcher]) -> list[str]:
-    """Every difference between what is seen and what the model says, while nobody acts."""
-    await population.rest()
-    await population.box.repair()
-    found = []
-    for person in population.people:
-        seen, expected = await pages(population.box, person), population.model.home(person)[:JUDGED]
-        lost, wrong = set(expected) - set(seen), set(seen) - set(expected)
-        doubled = len(seen) - len(set(seen)) + len(wrong)
-        population.figures.lost += len(lost)
-        population.figures.doubled += doubled
-        if lost or doubled:
-            found.append(f"{person.username}: lost {sorted(lost)}, not expected {sorted(wrong)}, {doubled} too many")
-    for watcher in watchers:
-
-        async def agrees(watcher: Watcher = watcher) -> bool:
-            return not watcher.differs()
-
-        try:
-            await eventually(agrees, SCREEN_SECONDS)
-        except TimeoutError:
-            found.append(f"the screen of {watcher.reader.username} differs in {sorted(watcher.differs())}")
-    return found
-
-
-async def pages(box: Box, person: Person) -> list[int]:
-    """The newest entries of a person's home timeline, read page by page from one server and the other."""
-    seen: list[int] = []
-    after = None
-    while len(seen) < JUDGED:
-        page = await box.at(person, len(seen) // 100 % 2).home(100, after)
-        seen += [globalid.of_type(edge["node"]["id"], "Tweet") for edge in page["edges"]]
-        if not page["pageInfo"]["hasNextPage"]:
-            break
-        after = page["pageInfo"]["endCursor"]
-    return seen[:JUDGED]
-
-
 async def soak(folder: Path, minutes: float, seed: int) -> int:
     """How many differences were found."""
     random, differences = Random(seed), 0
     async with boxes.box(folder) as box:
         population = Population(box, await box.perch.persons(PEOPLE), seed)
+        await population.begin()
         watchers = [Watcher(population, person) for person in population.people[:WATCHERS]]
         tasks = [asyncio.create_task(population.live(number)) for number in range(PEOPLE)]
         tasks += [asyncio.create_task(watcher.watch()) for watcher in watchers]
@@ -96,6 +56,10 @@ async def soak(folder: Path, minutes: float, seed: int) -> int:
                 population.may_act.set()
                 await misfortunes(population, random, min(ROUND_SECONDS, until - time.monotonic()))
                 found = await judged(population, watchers)
+                differences += len(found)
+                tell(population, found)
+            if not any(task.done() for task in tasks):
+                found = await judged(population, watchers, ALL) + await counted(population)
                 differences += len(found)
                 tell(population, found)
         finally:
@@ -125,6 +89,7 @@ def summary(population: Population, seed: int, minutes: float) -> None:
     print(f"lost {figures.lost}, doubled {figures.doubled}, retried {figures.retried}")
     print(f"ended without being told: {population.box.died or 'none'}")
     print(f"resyncs {figures.resyncs}, reconnects {figures.reconnects}, misfortunes {dict(figures.faults)}")
+    print(f"screens that agreed after a round without a page: {figures.unaided}")
     for kind, seconds in figures.seconds.items():
         ordered = sorted(seconds)
         told = {share: ordered[min(int(len(ordered) * share), len(ordered) - 1)] for share in (0.5, 0.99, 1)}

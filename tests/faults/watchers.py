@@ -22,6 +22,11 @@ class Watcher:
     population: Population
     reader: Person
     shown: dict[str, int] = field(default_factory=dict)
+    # What came a second time though nobody had told to read the page again.
+    repeated: list[str] = field(default_factory=list)
+    # Whether no page was read since the round began.
+    unaided: bool = False
+    _came: set[str] = field(default_factory=set)
     _server: int = 0
     # Below it the page showed nothing, since it was full.
     _lowest: int = 0
@@ -48,6 +53,9 @@ class Watcher:
             raise ValueError(found)
         event: dict[str, Any] = found["payload"]["data"]["homeTimelineEvents"]
         if event["__typename"] == "TimelineTweetAdded":
+            if (edge := event["edge"]["cursor"]) in self._came:
+                self.repeated.append(edge)
+            self._came.add(edge)
             self._show(event["edge"])
         elif event["__typename"] == "TimelineTweetRemoved":
             self.shown.pop(event["edgeCursor"], None)
@@ -59,6 +67,8 @@ class Watcher:
 
     async def _page(self) -> str | None:
         page = await self._here().home(PAGE)
+        self.unaided = False
+        self._came.clear()
         self.shown.clear()
         for edge in page["edges"]:
             self._show(edge)
@@ -71,6 +81,11 @@ class Watcher:
 
     def _here(self) -> Person:
         return self.population.box.at(self.reader, self._server)
+
+    def begin_round(self) -> None:
+        """What was is told."""
+        self.repeated.clear()
+        self.unaided = True
 
     def differs(self) -> set[int]:
         """What the model shows to this reader and the screen does not, or the other way round, as far as it reaches."""

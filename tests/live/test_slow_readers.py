@@ -26,11 +26,11 @@ TEXTS = " ".join(f"t{number}: text" for number in range(12))
 LONG = f"""subscription {{ homeTimelineEvents {{ __typename ... on TimelineResync {{ reason }}
   ... on TimelineTweetAdded {{ edge {{ node {{ {TEXTS} }} }} }} }} }}"""
 EVENT_BYTES = 1900
-STOPPED, MANY = 4, 150
+STOPPED, READING, MANY = 50, 10, 150
 
 
 def services_of(perch: Perch) -> Any:
-    return perch.app.routes[0].app._services
+    return perch.endpoint._services
 
 
 @pytest.fixture
@@ -71,28 +71,38 @@ async def test_a_reader_who_stops_reads_on_from_where_they_were_or_is_told_to_re
         assert given == expected
 
 
-async def test_readers_who_stop_hold_a_bounded_buffer_while_the_others_get_everything(perch: Perch) -> None:
-    reader, author = await perch.persons(2)
+@pytest.fixture
+async def roomy(perch: Perch) -> AsyncIterator[Perch]:
+    """A second server, where one person may have many sockets."""
+    async with serving(perch.settings.model_copy(update={"sockets_per_user": STOPPED + READING})) as roomy:
+        yield roomy
+
+
+async def test_fifty_who_stop_hold_a_bounded_buffer_each_while_the_others_get_everything(roomy: Perch) -> None:
+    reader, author = await roomy.persons(2)
     await reader.follow(author)
-    await perch.settle()
-    services, author_id = services_of(perch), globalid.of_type(author.id, "User")
+    await roomy.settle()
+    services, author_id = services_of(roomy), globalid.of_type(author.id, "User")
     async with AsyncExitStack() as stack:
-        stopped = [await stack.enter_async_context(narrow(perch, reader.token)) for _ in range(STOPPED)]
-        lives = [await stack.enter_async_context(reader.live(query=LONG)) for _ in range(STOPPED)]
-        await until_all_listen(perch, reader, 2 * STOPPED)
-        transports = [one._frames._protocol.transport for one in perch.app.state.sockets._open]
+        stopped = [await stack.enter_async_context(narrow(roomy, reader.token)) for _ in range(STOPPED)]
+        for socket_ in stopped:
+            # It could not even be closed in good order.
+            stack.callback(socket_.connection.transport.abort)
+        lives = [await stack.enter_async_context(reader.live(query=LONG)) for _ in range(READING)]
+        await until_all_listen(roomy, reader, STOPPED + READING)
+        transports = [one._frames._protocol.transport for one in roomy.app.state.sockets._open]
         reading = [asyncio.create_task(texts_of(live.socket, MANY)) for live in lives]
         expected = [f"{number} {'x' * 120}" for number in range(MANY)]
         for text in expected:
             await services.tweets.add(author_id, text, ids.now_ms())
-        await perch.settle()
+        await roomy.settle()
         for one in reading:
             assert await asyncio.wait_for(one, 3 * PATIENCE_SECONDS) == expected
         held = sorted(transport.get_write_buffer_size() for transport in transports)
         # uvicorn's mark of 64 KB, and one round's events behind it.
-        assert held[STOPPED] > 60_000
+        assert held[READING] > 60_000
         assert held[-1] < 64 * 1024 + EVENTS_AT_ONCE * EVENT_BYTES
-        for socket_ in stopped:
+        for socket_ in stopped[:READING]:
             seen = await texts_of(socket_, MANY)
             assert seen[:-1] == expected[: len(seen) - 1]
             assert seen[-1] in ("SLOW_CONSUMER", expected[-1])

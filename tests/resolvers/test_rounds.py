@@ -63,7 +63,7 @@ async def posted(author: Person, count: int) -> list[int]:
 
 async def served(perch: Perch, reader: Person, after: str | None, client: Client, count: int) -> None:
     """Until it has taken so many. It reads when it is waited for."""
-    services: Any = perch.app.routes[0].app._services
+    services: Any = perch.endpoint._services
     rounds = Rounds(services)
     serving = asyncio.create_task(rounds.serve(globalid.of_type(reader.id, "User"), after, client))
     waiting = asyncio.create_task(client.waited_for.wait())

@@ -95,7 +95,7 @@ async def grouped(reader: Person, document: str, after: str, count: int) -> list
 
 async def stock(reader: Person, document: str, after: str, count: int) -> list[str]:
     """What Strawberry makes of it, reader by reader."""
-    endpoint: Any = reader.perch.app.routes[0].app
+    endpoint: Any = reader.perch.endpoint
     context = Context(endpoint._services, "127.0.0.1", viewer_id=globalid.of_type(reader.id, "User"))
     results = await endpoint.schema.stream(document, variable_values={"after": after}, context_value=context)
     found: list[str] = []

@@ -30,7 +30,7 @@ class Said:
 async def test_what_needs_no_wait_is_shared_unless_it_says_who_asked(
     perch: Perch, personal: bool, shown: list[bytes], runs: int
 ) -> None:
-    services = cast(Any, perch.app.routes[0]).app._services
+    services = perch.endpoint._services
     said, scene = Said(personal), Scene(services.loaders())
     event = Resync("", ResyncReason.STATE_LOST)
     texts = [

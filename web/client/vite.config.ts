@@ -2,9 +2,11 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';
 
+import { compress } from '../compress.js';
+
 export default defineConfig({
   base: '/app/',
-  plugins: [react()],
+  plugins: [react(), compress()],
   build: {
     // Nothing inlined as data: the policy of the page allows none, and a hashed file is kept for a year.
     assetsInlineLimit: 0,

@@ -1,9 +1,12 @@
 // How the page is built: one HTML file, and hashed assets that the browser may keep for ever.
 import { defineConfig } from 'vite';
 
+import { compress } from '../compress.js';
+
 export default defineConfig({
   // The HTML answers at /graphql and its assets under /graphiql/, so relative addresses would miss them.
   base: '/graphiql/',
+  plugins: [compress()],
   build: {
     // Monaco is one big editor; splitting it would only add requests.
     chunkSizeWarningLimit: 8000,

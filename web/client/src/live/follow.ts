@@ -23,6 +23,8 @@ const QUERY = print(DOCUMENT);
 // Half-open connections (a network that went without a word) are found within these.
 const PING_MS = 10_000;
 const PONG_MS = 5_000;
+// A connection that is taken and not answered, by a proxy whose server is gone, would else be waited for in vain.
+const ACKNOWLEDGED_MS = 10_000;
 // Full jitter up to here: when a server stops, all of its readers come back.
 const LONGEST_PAUSE_MS = 8_000;
 // A connection that lived so long was a good one; one that is refused at once must not be tried at full speed for ever.
@@ -50,7 +52,8 @@ async function once(reader: Reader, signal: AbortSignal): Promise<string | null>
   let token: string | null = null;
   let code = 0;
   let socket: WebSocket | null = null;
-  let unanswered: ReturnType<typeof setTimeout> | undefined;
+  const terminateIn = (ms: number) => setTimeout(() => sockets.terminate(), ms);
+  let unanswered = terminateIn(ACKNOWLEDGED_MS);
   const sockets = createClient({
     url: SOCKET,
     connectionParams: async () => ({ authorization: `Bearer ${(token = await freshToken())}` }),
@@ -59,10 +62,13 @@ async function once(reader: Reader, signal: AbortSignal): Promise<string | null>
     keepAlive: PING_MS,
     on: {
       opened: (opened) => (socket = opened as WebSocket),
-      connected: () => reader.onStatus('live'),
+      connected: () => {
+        clearTimeout(unanswered);
+        reader.onStatus('live');
+      },
       closed: (event) => (code = (event as CloseEvent).code),
       ping: (received) => {
-        if (!received) unanswered = setTimeout(() => sockets.terminate(), PONG_MS);
+        if (!received) unanswered = terminateIn(PONG_MS);
       },
       pong: (received) => {
         if (received) clearTimeout(unanswered);

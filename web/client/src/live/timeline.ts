@@ -30,7 +30,7 @@ export type Change = { kind: 'added'; entry: Entry } | { kind: 'removed'; cursor
 export const EMPTY: Timeline = { entries: [], unseen: new Set(), endCursor: null, hasNextPage: false };
 
 // A window that is left open for days must not grow without end; what falls off is fetched again by scrolling.
-const KEPT = 600;
+const KEPT = 1000;
 
 /** The timeline after an event. Idempotent: applied twice, or to a page that shows it already, it changes nothing. */
 export function applied(timeline: Timeline, change: Change): Timeline {

@@ -1,9 +1,9 @@
-// The road of an operation: asked again where no answer came, with a token that is good, then over HTTP.
+// The road of an operation: in its turn, again where no answer came, with a token that is good, then over HTTP.
 import { ApolloLink, CombinedGraphQLErrors, HttpLink } from '@apollo/client';
 import { SetContextLink } from '@apollo/client/link/context';
 import { ErrorLink } from '@apollo/client/link/error';
 import { RetryLink } from '@apollo/client/link/retry';
-import { from, switchMap } from 'rxjs';
+import { finalize, from, switchMap } from 'rxjs';
 
 import { freshToken, renew } from '../session/refresh';
 import { ENDPOINT, isUnanswered, patientFetch } from './endpoint';
@@ -12,6 +12,8 @@ declare module '@apollo/client' {
   interface DefaultContext {
     /** How often this may be asked in all; it must do no harm twice. */
     tries?: number;
+    /** What it is about: operations of the same name go one after the other. */
+    turn?: string;
     token?: string | null;
   }
 }
@@ -20,6 +22,26 @@ declare module '@apollo/client' {
 const TRIES = 15;
 /** For what a person waits for to have happened: several minutes. */
 export const MANY_TRIES = 100;
+
+const last = new Map<string, Promise<void>>();
+
+/** A like and its undoing must arrive in that order, whichever of them has to be sent again. */
+const inTurn = new ApolloLink((operation, forward) => {
+  const turn = operation.getContext()['turn'] as string | undefined;
+  if (!turn) return forward(operation);
+  const before = last.get(turn) ?? Promise.resolve();
+  let done = () => {};
+  const mine = new Promise<void>((resolve) => (done = resolve));
+  last.set(turn, mine);
+  const ended = () => {
+    done();
+    if (last.get(turn) === mine) last.delete(turn);
+  };
+  return from(before).pipe(
+    switchMap(() => forward(operation)),
+    finalize(ended),
+  );
+});
 
 const again = new RetryLink({
   // With full jitter: the others lost their server too.
@@ -40,7 +62,9 @@ const authorized = new SetContextLink(async ({ headers }) => {
   return { token, headers: { ...headers, ...(token && { authorization: `Bearer ${token}` }) } };
 });
 
-export const link = ApolloLink.from([again, renewed, authorized, new HttpLink({ uri: ENDPOINT, fetch: patientFetch })]);
+const http = new HttpLink({ uri: ENDPOINT, fetch: patientFetch });
+
+export const link = ApolloLink.from([inTurn, again, renewed, authorized, http]);
 
 function isUnauthenticated(error: unknown): boolean {
   return CombinedGraphQLErrors.is(error) && error.errors.some((one) => one.extensions?.['code'] === 'UNAUTHENTICATED');

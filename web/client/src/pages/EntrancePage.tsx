@@ -8,6 +8,7 @@ import { logIn, signUp } from '../session/account';
 import { lastFarewell } from '../session/session';
 import { usePerson } from '../session/useSession';
 import { Field, Refusals } from '../ui/Field';
+import { Logo } from '../ui/icons';
 import { paths } from '../ui/paths';
 import { useTitle } from '../ui/useTitle';
 
@@ -21,7 +22,7 @@ export function LogInPage() {
   if (usePerson()) return <Redirect to={paths.home} replace />;
   return (
     <section className="entrance">
-      <h1>Log in</h1>
+      <Sign title="Log in" />
       {lastFarewell() === 'ended' && (
         <p className="lost" role="status">
           Your session has ended. Log in again.
@@ -63,7 +64,7 @@ export function SignUpPage() {
   const all = { refusals };
   return (
     <section className="entrance">
-      <h1>Sign up</h1>
+      <Sign title="Sign up" />
       <form className="form" onSubmit={submit}>
         <Field
           {...all}
@@ -107,6 +108,15 @@ export function SignUpPage() {
         Been here before? <Link href={paths.logIn}>Log in</Link>
       </p>
     </section>
+  );
+}
+
+function Sign({ title }: { title: string }) {
+  return (
+    <div className="sign">
+      <Logo />
+      <h1>{title}</h1>
+    </div>
   );
 }
 

@@ -1,6 +1,4 @@
 // The home timeline: what one writes, what is new, and what came before.
-import { useEffect } from 'react';
-
 import { useHome } from '../live/current';
 import type { HomeTimeline } from '../live/home';
 import { shown, waiting } from '../live/timeline';
@@ -55,13 +53,6 @@ function NewTweets({ count, onShow }: { count: number; onShow: () => void }) {
     onShow();
     window.scrollTo({ top: 0 });
   };
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      if (event.key === '.' && !(event.target instanceof HTMLTextAreaElement)) onShow();
-    };
-    window.addEventListener('keydown', onKey);
-    return () => window.removeEventListener('keydown', onKey);
-  }, [onShow]);
   return (
     <div className="new-tweets" role="status">
       {count > 0 && (

@@ -38,6 +38,7 @@ function Popular() {
   const { data } = useQuery(TopTweetsDocument, {
     variables,
     pollInterval: REFRESH_MS,
+    skipPollAttempt: () => document.hidden,
     fetchPolicy: 'cache-and-network',
   });
   const edges = data?.topTweets?.edges?.slice(0, SHOWN) ?? [];

@@ -84,8 +84,8 @@ type Refused = { message: string; code: string };
 /** Null when it was done, else why not. A verb does no harm twice, so it is asked again. */
 async function run(mutation: Mutation, id: string, optimisticResponse?: OperationVariables): Promise<Refused | null> {
   try {
-    const options = { mutation, variables: { id }, ...(optimisticResponse && { optimisticResponse }) };
-    const { data } = await client.mutate(options);
+    const options = { mutation, variables: { id }, context: { turn: id } };
+    const { data } = await client.mutate({ ...options, ...(optimisticResponse && { optimisticResponse }) });
     const [refusal] = Object.values(data as Record<string, Payload>)[0]!.errors;
     return refusal ?? null;
   } catch (error) {

@@ -1,0 +1,33 @@
+"""Ahead: what an answer will ask about each of its tweets, read at once, together with what their list needs."""
+
+from collections.abc import Collection
+from typing import Any
+
+from datastore.together import Find, together
+from resolvers.context import Context
+
+
+async def together_with_flags(
+    context: Context, tweet_ids: Collection[int], wanted: Collection[str], *finds: Find[Any]
+) -> list[Any]:
+    """What the finds make, in order. One round trip; in the same one what the viewer did to these tweets, for those of
+    the `wanted` fields that tell it: the loaders have it ready afterwards."""
+    flags = _flags(context, tweet_ids, wanted)
+    asked = [*finds, *(find for _, find in flags)]
+    found = await together(*asked) if len(asked) > 1 else [await asked[0].alone()] if asked else []
+    for (loader, _), those in zip(flags, found[len(finds) :], strict=True):
+        for tweet_id in tweet_ids:
+            loader.ready((context.viewer_id, tweet_id), tweet_id in those)
+    return found[: len(finds)]
+
+
+def _flags(context: Context, tweet_ids: Collection[int], wanted: Collection[str]) -> list[tuple[Any, Find[set[int]]]]:
+    """What has to be asked for the fields that say what the viewer did, and whose they are."""
+    viewer_id, services, loaders = context.viewer_id, context.services, context.loaders
+    if viewer_id is None or not tweet_ids:
+        return []
+    asked = {
+        "viewerHasLiked": (loaders.likes, services.likes.find_liked),
+        "viewerHasRetweeted": (loaders.retweets, services.retweets.find_retweeted),
+    }
+    return [(loader, find(viewer_id, tweet_ids)) for field, (loader, find) in asked.items() if field in wanted]
