@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from math import inf
 from typing import Any
 
@@ -37,7 +38,8 @@ class Line:
     async def _opened(self) -> "_Open":
         """Opened once, however many wait for it."""
         if self._opening is None:
-            self._opening = asyncio.create_task(self._connect())
+            # In a context of its own: it outlives the request that came first.
+            self._opening = asyncio.create_task(self._connect(), context=Context())
             self._opening.add_done_callback(self._settle)
         return await asyncio.shield(self._opening)
 

@@ -56,7 +56,7 @@ async def signs_up(client: Client) -> None:
     """After a refusal that the form shows at its field."""
     name = f"w{uuid4().hex[:10]}"
     await client.open()
-    await expect(client.page.get_by_role("heading", name="Log in")).to_be_visible(timeout=SHOWN_MS)
+    await expect(client.page.get_by_role("heading", name="Log in")).to_be_visible()
     await client.is_accessible()
     await client.page.get_by_role("link", name="Sign up").click()
     await client.page.get_by_label("Username").fill(name)
@@ -118,13 +118,20 @@ async def likes_retweets_and_answers(client: Client, ann: Person, tweet: dict[st
     await card.get_by_role("button", name="Retweet, 0").click()
     await expect(card.get_by_role("button", name="Retweet, 1")).to_have_attribute("aria-pressed", "true")
     await card.get_by_role("button", name="Reply, 0").click()
-    await expect(client.page.get_by_role("textbox", name="Your reply")).to_be_focused(timeout=SHOWN_MS)
+    await expect(client.page.get_by_role("textbox", name="Your reply")).to_be_focused()
     await client.write("So say I", "Your reply")
     await client.button("Reply").click()
     await client.sees("So say I")
     await client.is_accessible()
     counts = (await ann.do(LIKES, id=tweet["id"]))["tweet"]
     assert counts == {"likeCount": 6, "viewerHasLiked": False, "viewerHasRetweeted": False, "replyCount": 1}
+    await client.tweet("So say I").get_by_role("time").click()
+    await expect(client.page.locator(".tweet-main")).to_contain_text("So say I")
+    await client.tweet("So say I").last.get_by_role("button", name="Delete").click()
+    await client.button("Delete it").click()
+    await expect(client.page.get_by_text("This tweet is gone")).to_be_visible()
+    await client.page.go_back()
+    await client.sees(tweet["text"])
     await client.is_connected()
     await client.page.reload()
     await expect(client.page.get_by_role("button", name="Like, 6")).to_have_attribute("aria-pressed", "true")
@@ -136,7 +143,7 @@ async def hears_of_what_is_new(client: Client, ann: Person) -> None:
     await expect(client.page.get_by_label("1 new")).to_have_count(0)
     await client.is_connected()
     await ann.post("Something new from Ann")
-    await expect(client.page.get_by_label("1 new", exact=True)).to_be_visible(timeout=SHOWN_MS)
+    await expect(client.page.get_by_label("1 new", exact=True)).to_be_visible()
     await client.go("Home")
     await expect(client.tweet("Something new from Ann")).to_have_count(0)
     await client.shows_new(1)
@@ -154,6 +161,8 @@ async def is_told_what_was_refused(client: Client, ann: Person, word: str) -> No
     await client.tweet(gone["text"]).get_by_role("button", name="Like, 0").click()
     await expect(client.page.locator(".notice")).to_be_visible()
     await expect(client.tweet(gone["text"])).to_have_count(0)
+    await client.open(f"/tweet/{gone['id']}")
+    await expect(client.page.get_by_text("This tweet is gone")).to_be_visible()
 
 
 async def regards(client: Client, perch: Perch, ann: Person) -> None:
@@ -206,7 +215,7 @@ async def test_on_a_small_screen_all_of_a_timeline_is_read_and_an_ended_session_
         await client.is_accessible()
         await goes_on_with_a_new_token(client, texts[0])
         await reader.do(LEAVE)
-        await expect(client.page.get_by_text("Your session has ended. Log in again.")).to_be_visible(timeout=SHOWN_MS)
+        await expect(client.page.get_by_text("Your session has ended. Log in again.")).to_be_visible()
         await client.is_accessible()
         assert client.hosts == {"127.0.0.1"}
         assert client.errors == []

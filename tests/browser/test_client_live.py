@@ -11,7 +11,7 @@ pytest.importorskip("playwright.async_api", reason="playwright is not installed"
 from playwright.async_api import Browser, Route, expect
 
 import app
-from tests.browser.client import SHOWN_MS, WEB, Client, window
+from tests.browser.client import WEB, Client, window
 from tests.faults.line import Line, line
 from tests.perch import Person, serving
 from tests.processes import Cluster, kill
@@ -88,7 +88,7 @@ async def with_the_network_cut(client: Client, ann: Person, road: Line) -> None:
 
 
 async def says_lost(client: Client) -> None:
-    await expect(client.page.get_by_text("No connection to Perch.")).to_be_visible(timeout=SHOWN_MS)
+    await expect(client.page.get_by_text("No connection to Perch.")).to_be_visible()
 
 
 async def says_nothing(client: Client) -> None:

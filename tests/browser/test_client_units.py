@@ -37,13 +37,22 @@ def counted(count: int, random: Random) -> Iterator[tuple[str, int]]:
             continue
 
 
+def node(program: str, *arguments: str, **variables: str) -> None:
+    """Runs a program of the client's packages, which must have nothing to complain of."""
+    run = ("node", f"node_modules/{program}", *arguments)
+    env = os.environ | variables
+    done = subprocess.run(run, cwd=CLIENT, env=env, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
 def test_the_client_counts_as_the_server_does_and_joins_pages_and_events_without_a_gap() -> None:
     lengths = list(counted(500, Random(7)))
     assert sum(length != len(text) for text, length in lengths) > 100
-    env = os.environ | {"VITE_COUNTED": json.dumps(lengths)}
-    run = ("node", "node_modules/vitest/vitest.mjs", "run", "--reporter=dot")
-    done = subprocess.run(run, cwd=CLIENT, env=env, capture_output=True, text=True, check=False)  # noqa: S603
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    node("vitest/vitest.mjs", "run", "--reporter=dot", VITE_COUNTED=json.dumps(lengths))
+
+
+def test_the_sources_are_in_one_style() -> None:
+    node("prettier/bin/prettier.cjs", "--check", ".")
 
 
 def test_the_lock_file_holds_no_download_address() -> None:

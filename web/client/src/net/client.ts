@@ -15,7 +15,9 @@ const cache = new InMemoryCache({
         searchTweets: relayStylePagination(['query', 'scope']),
         searchUsers: relayStylePagination(['query']),
         tweet: {
-          read: (found, { args, toReference }) => found ?? toReference({ __typename: 'Tweet', id: args?.['id'] }),
+          // What a list has brought is shown at once; null is an answer too: it is gone.
+          read: (found, { args, toReference }) =>
+            found === undefined ? toReference({ __typename: 'Tweet', id: args?.['id'] }) : found,
         },
       },
     },
