@@ -19,6 +19,8 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Command = tuple[Any, ...]
+# Some turns of the loop, for what waits in the socket.
+GRACE_SECONDS = 0.02
 
 
 class Line:
@@ -84,11 +86,19 @@ class _Open:
         self._commands.append(command)
         self._owed.append(answer)
         self._some.set()
-        timer = self._loop.call_later(self._seconds, self._lose, RedisTimeoutError("Redis did not answer in time"))
+        timer = self._loop.call_later(self._seconds, self._look, answer)
         try:
             return await answer
         finally:
             timer.cancel()
+
+    def _look(self, answer: "asyncio.Future[Any]") -> None:
+        """Its time is over. A loop that was held up itself comes here before it reads what has come meanwhile."""
+        self._loop.call_later(GRACE_SECONDS, self._overdue, answer)
+
+    def _overdue(self, answer: "asyncio.Future[Any]") -> None:
+        if not answer.done():
+            self._lose(RedisTimeoutError("Redis did not answer in time"))
 
     async def _send(self) -> None:
         while True:
