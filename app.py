@@ -265,7 +265,7 @@ def server_of(settings: Settings, asgi: Starlette) -> server.Server:
 
 async def work(settings: Settings) -> None:
     """Relay and worker, until SIGTERM: this coroutine is cancelled. With WORK_PORT they tell how they are."""
-    async with traced(settings, "perch-work"), working(settings) as pipeline:
+    async with traced(settings, "perch-work"), working(settings) as pipeline, running(telemetry.follow_loop_lag()):
         spare_the_collector()
         if not settings.work_port:
             await asyncio.Event().wait()

@@ -53,6 +53,9 @@ class Cluster(Redis):
         name = str(args[0])
         if name in EVERYWHERE:
             return await self._everywhere(args, options)
+        if name.startswith("PUBSUB"):
+            # Only looks, and no server says that a channel is elsewhere by now.
+            await self.slots.refresh()
         slot = slot_of(keys.RELAY_MARK) if name in OF_ONE else _slot_of_command(args)
         for _ in range(REDIRECTS):
             address = await self.slots.owner(slot)

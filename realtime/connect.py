@@ -2,8 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -49,13 +49,15 @@ class Guarded(Redis):
     breaker: Breaker
     _probe: asyncio.Task[None] | None = None
     line: Line | None = None
+    limit_seconds: float | None = None
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         _in_time()
         with self.breaker.passing():
             if self.line and args[0] == "EVALSHA":
                 return await self._by_line(self.line, args)
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+            async with _limited(self.limit_seconds):
+                return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
     async def _by_line(self, line: Line, args: Sequence[Any]) -> Any:
         try:
@@ -68,7 +70,7 @@ class Guarded(Redis):
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         made = _GuardedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        made.breaker = self.breaker
+        made.breaker, made.limit_seconds = self.breaker, self.limit_seconds
         return made
 
     def probe(self) -> None:
@@ -79,7 +81,8 @@ class Guarded(Redis):
         while self.breaker.is_open:
             await asyncio.sleep(PROBE_SECONDS)
             with suppress(RedisError):
-                await super().execute_command("PING")  # type: ignore[no-untyped-call]
+                async with _limited(self.limit_seconds):
+                    await super().execute_command("PING")  # type: ignore[no-untyped-call]
                 self.breaker.close()
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
@@ -95,15 +98,28 @@ class _GuardedPipeline(Pipeline):
     """All its commands pass as one."""
 
     breaker: Breaker
+    limit_seconds: float | None
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
         _in_time()
         with self.breaker.passing():
-            return await super().execute(raise_on_error)
+            async with _limited(self.limit_seconds):
+                return await super().execute(raise_on_error)
 
 
 class _TracedGuarded(Traced, Guarded):  # type: ignore[misc]
     """Both."""
+
+
+@asynccontextmanager
+async def _limited(seconds: float | None) -> AsyncIterator[None]:
+    """NOTE: for workers, whose loops end by being cancelled: redis-py's own time limit on sending is a `wait_for`, and
+    on Python 3.11 that may lose the cancellation."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise RedisTimeoutError("Redis did not answer in time") from None
 
 
 def _in_time() -> None:
@@ -144,7 +160,7 @@ def _guarded(url: str, name: str, seconds: float | None, connections: int, break
         url,
         decode_responses=True,
         socket_timeout=seconds,
-        socket_connect_timeout=seconds,
+        socket_connect_timeout=seconds or PRIMARY_SECONDS,
         # One more try at once after a broken connection: an idle one that the server closed is not an outage. None
         # after a timeout: that was the time.
         retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
@@ -170,7 +186,8 @@ def for_workers(url: str) -> Client:
     server has a limit, above which it is given up and the others are served (realtime/cluster.py)."""
 
     def open_one(of: str) -> Client:
-        client = _guarded(of, "perch-workers", PRIMARY_SECONDS, 50, Breaker(AWAY, _refusal, math.inf))
+        client = _guarded(of, "perch-workers", None, 50, Breaker(AWAY, _refusal, math.inf))
+        client.limit_seconds = PRIMARY_SECONDS
         # No caller is the probe: a server that hangs would hold one of them up again and again.
         client.breaker.opened = client.probe
         return client

@@ -14,7 +14,7 @@ from datastore.follows import Follows
 from datastore.joined import Joined
 from datastore.mongo import PyMongoError as DatabaseError
 from realtime import keys, telemetry
-from realtime.connect import Client, RedisError
+from realtime.connect import Client, RedisConnectionError, RedisError
 from realtime.reader import Numbered, Reader, for_others, parse
 from realtime.scripts import Scripts
 from realtime.subscribers import subscriber_of
@@ -165,6 +165,9 @@ class Hub:
 
     async def _resume(self, *asked: *Resume) -> tuple[list[Numbered] | None, str]:
         answer: Any = await self._resumes.get(asked)
+        if not isinstance(answer, list):
+            # Of a cluster: only the primary of these keys is away, and only who stands there waits for it.
+            raise answer if isinstance(answer, RedisError) else RedisConnectionError("this primary was passed over")
         if answer[0] == "lost":
             return None, answer[1] if len(answer) > 1 else ""
         # Each entry is the flat list p, previous, t, token, d, payload.
@@ -172,7 +175,7 @@ class Hub:
 
     async def _resume_all(self, asked: Sequence[Resume]) -> dict[Resume, Any]:
         calls = [((presence, stream), (position, ttl_ms)) for presence, stream, position, ttl_ms in asked]
-        return dict(zip(asked, await self._scripts.run_each("resume", calls), strict=True))
+        return dict(zip(asked, await self._scripts.run_each("resume", calls, raising=False), strict=True))
 
     async def top_position(self) -> str:
         """The newest position in the shared stream. Waits while Redis is away."""

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from math import inf
 from typing import Any
 
@@ -18,6 +19,8 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Command = tuple[Any, ...]
+# Some turns of the loop, for what waits in the socket.
+GRACE_SECONDS = 0.02
 
 
 class Line:
@@ -37,7 +40,8 @@ class Line:
     async def _opened(self) -> "_Open":
         """Opened once, however many wait for it."""
         if self._opening is None:
-            self._opening = asyncio.create_task(self._connect())
+            # In a context of its own: it outlives the request that came first.
+            self._opening = asyncio.create_task(self._connect(), context=Context())
             self._opening.add_done_callback(self._settle)
         return await asyncio.shield(self._opening)
 
@@ -82,11 +86,19 @@ class _Open:
         self._commands.append(command)
         self._owed.append(answer)
         self._some.set()
-        timer = self._loop.call_later(self._seconds, self._lose, RedisTimeoutError("Redis did not answer in time"))
+        timer = self._loop.call_later(self._seconds, self._look, answer)
         try:
             return await answer
         finally:
             timer.cancel()
+
+    def _look(self, answer: "asyncio.Future[Any]") -> None:
+        """Its time is over. A loop that was held up itself comes here before it reads what has come meanwhile."""
+        self._loop.call_later(GRACE_SECONDS, self._overdue, answer)
+
+    def _overdue(self, answer: "asyncio.Future[Any]") -> None:
+        if not answer.done():
+            self._lose(RedisTimeoutError("Redis did not answer in time"))
 
     async def _send(self) -> None:
         while True:

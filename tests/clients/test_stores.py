@@ -96,8 +96,9 @@ async def test_relays_mutation_joins_the_page_that_was_read_before_it(perch: Per
         assert await reader.texts() == ["by Relay", "the first"]
 
 
-def test_the_page_names_what_it_installs_and_runs() -> None:
+def test_the_pages_install_what_the_lock_has() -> None:
     packages = set((NODE / "package.json").read_text().split('"'))
-    named = re.findall(r"npm install ([^&`\n]+)", PAGE.partition("## urql")[2])
-    assert named
-    assert {name for line in named for name in line.split()} - packages <= {"-D"}
+    pages = [PAGE.partition("## urql")[2], (ROOT / "docs" / "codegen.md").read_text()]
+    named = [re.findall(r"npm install ([^&`\n]+)", page) for page in pages]
+    assert all(named)
+    assert {name for lines in named for line in lines for name in line.split()} - packages <= {"-D"}

@@ -2,8 +2,8 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +14,8 @@ import app
 from datastore.processes import Child
 from datastore.settings import Settings
 from realtime import keys
-from realtime.cluster import Cluster
+from realtime.breaker import Breaker
+from realtime.cluster import Cluster, RefusedError
 from realtime.connect import for_requests
 from realtime.devserver import valkey_cluster
 from realtime.slots import Address, slot_of
@@ -58,6 +59,16 @@ class Servers:
         await self.client.slots.refresh()
         shared = [await self.client.slots.owner(slot_of(name)) for name in (keys.TOP_STREAM, keys.RELAY_MARK)]
         return [address for address in await self.client.slots.of_each() if address not in shared]
+
+
+@contextmanager
+def silent(node: Any) -> Iterator[None]:
+    """As long as nothing is let through to this server by one client. Another breaker: what is under way may close the
+    one that there is."""
+    answering, node.breaker = node.breaker, Breaker((), lambda: RefusedError("silent"), 0)
+    node.breaker.hold()
+    yield
+    node.breaker = answering
 
 
 def number(person: Person) -> int:

@@ -25,7 +25,7 @@ from tests.processes import Cluster
 
 # A set that lost its primary elects another after so long.
 ELECTION_MS = 2000
-REPAIR_SECONDS = 90
+REPAIR_SECONDS = 120
 # Short, and the same in every process.
 WAITS = {
     "LEASE_SECONDS": "1",

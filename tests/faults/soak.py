@@ -59,7 +59,7 @@ async def soak(folder: Path, minutes: float, seed: int) -> int:
                 differences += len(found)
                 tell(population, found)
             if not any(task.done() for task in tasks):
-                found = await judged(population, watchers, ALL) + await counted(population)
+                found = await judged(population, [], ALL) + await counted(population)
                 differences += len(found)
                 tell(population, found)
         finally:

@@ -9,8 +9,6 @@ from tests.faults.crowds import crowd, judged
 from tests.faults.writers import writing
 from tests.perch import Person
 
-VERBS = "mutation ($input: LogInInput!) { logIn(input: $input) { tokens { accessToken } errors { code } } }"
-
 
 async def timed(reader: Person) -> float:
     """How long a page of 20 takes, which must be right."""

@@ -60,7 +60,8 @@ def asked(parent: GraphQLObjectType, name: str, depth: int) -> st.SearchStrategy
     values = st.tuples(*map(st.sampled_from, choices))
     arguments = values.map(lambda those: ", ".join(map("{}: {}".format, required, those)))
     called = arguments.map(lambda told: f"{name}({told})" if told else name)
-    alias = st.sampled_from(["", f"{name}_{depth}_{parent.name}: "])
+    # Not everywhere: a document has fifteen of them at most.
+    alias = st.sampled_from(["", f"{name}_{depth}_{parent.name}: "] if depth > 1 else [""])
     condition = st.sampled_from(["", "", "", "@include(if: $yes)", "@skip(if: $yes)"])
     head = st.tuples(alias, called, st.just(" "), condition).map("".join)
     type_ = get_named_type(field.type)

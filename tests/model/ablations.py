@@ -136,7 +136,11 @@ ABLATIONS = [
         theme="removals",
         seed=13,
         lua=(
-            ("deliver", "call('ZREM', tl, entry)", "if call('ZREM', tl, entry) == 1 then"),
+            (
+                "deliver",
+                "'-' then\n      call('ZREM', tl, entry)",
+                "'-' then\n      if call('ZREM', tl, entry) == 1 then",
+            ),
             ("deliver", "payload = '-:' .. entry .. ':' .. tweet", "payload = '-:' .. entry .. ':' .. tweet end"),
         ),
     ),

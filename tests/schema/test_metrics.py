@@ -34,13 +34,15 @@ def labelled(text: str) -> str:
 async def test_operations_are_counted_by_root_field_and_outcome(perch: Perch) -> None:
     before = requests("user", "ok"), requests("homeTimeline", "UNAUTHENTICATED"), requests("unknown", BROKEN)
     timed = counted("perch_request_seconds_count", operation="user")
-    await perch.ask(USER, name="nobody")
+    # The second one takes the shorter road of what was asked before.
+    for _ in range(2):
+        await perch.ask(USER, name="nobody")
     await perch.ask("{ homeTimeline { edges { cursor } } }")
     await perch.ask("{ noSuchField }")
-    assert requests("user", "ok") == before[0] + 1
+    assert requests("user", "ok") == before[0] + 2
     assert requests("homeTimeline", "UNAUTHENTICATED") == before[1] + 1
     assert requests("unknown", BROKEN) == before[2] + 1
-    assert counted("perch_request_seconds_count", operation="user") == timed + 1
+    assert counted("perch_request_seconds_count", operation="user") == timed + 2
 
 
 BROKEN = "GRAPHQL_VALIDATION_FAILED"
