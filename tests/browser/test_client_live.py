@@ -10,10 +10,9 @@ import pytest
 pytest.importorskip("playwright.async_api", reason="playwright is not installed")
 from playwright.async_api import Browser, Route, expect
 
-import app
 from tests.browser.client import WEB, Client, window
 from tests.faults.line import Line, line
-from tests.perch import Person, serving
+from tests.perch import Person
 from tests.processes import Cluster, kill
 
 pytestmark = pytest.mark.skipif(not (WEB / "dist" / "index.html").is_file(), reason="not built: make client")
@@ -25,13 +24,13 @@ async def test_a_reader_and_writer_outlives_a_killed_server_a_cut_network_and_lo
     urls: tuple[str, str], tmp_path: Path, browser: Browser
 ) -> None:
     async with AsyncExitStack() as stack:
-        # Two likes a day are enough for anybody who comes by the front door.
+        # Two likes a day are enough for anybody.
         cluster = Cluster(urls, tmp_path, RATE_LIMITS="on", LIKES_A_DAY="2")
         stack.push_async_callback(cluster.stop)
         first = await cluster.start("serve")
-        settings = cluster.settings(rate_limits=False, sweep_seconds=0.2)
-        await stack.enter_async_context(app.working(settings))
-        elsewhere = await stack.enter_async_context(serving(settings))
+        await cluster.start("work")
+        other = await cluster.second_server()
+        elsewhere = await stack.enter_async_context(other.perch())
         reader, ann = await elsewhere.persons(2)
         await reader.follow(ann)
         await ann.post("Before it all")
