@@ -41,6 +41,14 @@ async def urls(
         yield mongo_url, redis_url
 
 
+@pytest.fixture
+async def apart(urls: tuple[str, str], tmp_path: Path) -> AsyncIterator[tuple[str, str]]:
+    """The same MongoDB and a Redis of the test's own, for workers of its own: the relays of two databases would each
+    take one Redis for replaced by the other."""
+    async with valkey(tmp_path / "redis") as redis_url:
+        yield urls[0], redis_url
+
+
 @pytest.fixture(scope="session")
 def settings(urls: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Short waits, no action limits, a port that is not used."""

@@ -77,8 +77,8 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture
-async def cluster(urls: tuple[str, str], tmp_path: Path, collector: Collector) -> AsyncIterator[Cluster]:
-    cluster = Cluster(urls, tmp_path, TRACES=collector.url, OTEL_BSP_SCHEDULE_DELAY="50", LOG_LEVEL="INFO")
+async def cluster(apart: tuple[str, str], tmp_path: Path, collector: Collector) -> AsyncIterator[Cluster]:
+    cluster = Cluster(apart, tmp_path, TRACES=collector.url, OTEL_BSP_SCHEDULE_DELAY="50", LOG_LEVEL="INFO")
     yield cluster
     await cluster.stop()
 

@@ -21,11 +21,11 @@ THEIRS = "query ($name: String!) { user(username: $name) { tweets(first: 100) { 
 
 
 async def test_a_reader_and_writer_outlives_a_killed_server_a_cut_network_and_lost_answers(
-    urls: tuple[str, str], tmp_path: Path, browser: Browser
+    apart: tuple[str, str], tmp_path: Path, browser: Browser
 ) -> None:
     async with AsyncExitStack() as stack:
         # Two likes a day are enough for anybody.
-        cluster = Cluster(urls, tmp_path, RATE_LIMITS="on", LIKES_A_DAY="2")
+        cluster = Cluster(apart, tmp_path, RATE_LIMITS="on", LIKES_A_DAY="2")
         stack.push_async_callback(cluster.stop)
         first = await cluster.start("serve")
         await cluster.start("work")

@@ -239,9 +239,9 @@ async def test_the_small_world_has_no_drift(settings: Settings) -> None:
 
 
 async def test_the_command_finds_and_repairs_and_says_so_by_its_exit_code(
-    urls: tuple[str, str], tmp_path: Path
+    apart: tuple[str, str], tmp_path: Path
 ) -> None:
-    cluster = Cluster(urls, tmp_path, RECONCILE_GRACE_SECONDS="0.3")
+    cluster = Cluster(apart, tmp_path, RECONCILE_GRACE_SECONDS="0.3")
     try:
         await cluster.start("serve")
         async with cluster.perch() as perch:

@@ -222,7 +222,7 @@ async def test_where_the_viewer_may_not_see_one_the_page_fills_up_and_ranks_skip
     tweets = [await popular(crowd[number % 2], crowd[2:], likes) for number, likes in enumerate((7, 6, 5))]
     await perch.settle()
 
-    async def hide(context: Context, found: Sequence[Tweet]) -> Sequence[Tweet]:
+    async def hide(context: Context, found: Sequence[Tweet], *_: object) -> Sequence[Tweet]:
         hidden = globalid.of_type(crowd[1].id, "User")
         return [tweet for tweet in found if tweet.author_id != hidden]
 
