@@ -1,10 +1,13 @@
 """MongoDB: the client, the collections and their indexes. The only module that imports the driver."""
 
+import asyncio
 import inspect
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from copy import copy
+from types import ModuleType
 from typing import Any, Self, TypeAlias
 
 import pymongo
@@ -21,6 +24,7 @@ from pymongo import (
     ReadPreference,
     UpdateOne,
     WriteConcern,
+    network_layer,
 )
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
@@ -279,6 +283,20 @@ async def _opened(making: Any) -> AsyncIterator[Any]:
 async def _made(making: Any) -> Any:
     """What a call gives: one driver gives it at once where the other gives it later."""
     return await making if inspect.isawaitable(making) else making
+
+
+async def wait_for(future: Any, timeout: float | None) -> Any:
+    """asyncio.wait_for as it is from Python 3.12 on."""
+    async with asyncio.timeout(timeout):
+        return await future
+
+
+if sys.version_info < (3, 12):
+    # In 3.11 it loses a cancellation that comes together with the answer (cpython 86296), and PyMongo waits so for each
+    # command to be sent: a loop that is told to end would then go on for ever, and a time limit would not hold.
+    mended = ModuleType("asyncio")
+    vars(mended).update(vars(asyncio), wait_for=wait_for)
+    vars(network_layer)["asyncio"] = mended
 
 
 def bson_of(doc: Doc) -> bytes:

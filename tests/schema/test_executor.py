@@ -206,7 +206,8 @@ class Result:
     def __init__(self, result: Any) -> None:
         self.failed = bool(result.errors)
         errors = sorted(orjson.dumps(error.formatted) for error in result.errors or ())
-        self.told = orjson.dumps(result.data), errors
+        self.data, self.errors = orjson.dumps(result.data), errors
+        self.told = self.data, errors
 
 
 async def told(schema: strawberry.Schema, document: str, record: Record, variables: Any = None) -> Result:
@@ -236,7 +237,13 @@ async def test_any_document_over_any_records_is_answered_as_the_stock_executor_d
     document = document_of(root, selection)
     for values in given_values:
         ours, stock = await told(OURS, document, record, values), await told(STOCK, document, record, values)
-        assert ours.told == stock.told
+        assert ours.data == stock.data
+        if ours.data == b"null":
+            # One error took everything along. What else was under way then may be told as well, or not.
+            assert ours.errors
+            assert set(ours.errors) <= set(stock.errors)
+        else:
+            assert ours.errors == stock.errors
 
 
 async def test_what_goes_well_is_read_by_its_shape_and_all_else_by_the_book(monkeypatch: Any) -> None:
