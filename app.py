@@ -260,7 +260,8 @@ def spare_the_collector() -> None:
 
 def server_of(settings: Settings, asgi: Starlette) -> server.Server:
     """The server for an application that `api` gave."""
-    return server.Server(asgi, asgi.state.sockets, settings.host, settings.port, settings.log_level)
+    where = (settings.host, settings.port, settings.log_level)
+    return server.Server(asgi, asgi.state.sockets, *where, settings.drain_idle_seconds)
 
 
 async def work(settings: Settings) -> None:

@@ -39,6 +39,7 @@ class Cluster:
             "RATE_LIMITS": "off",
             "LEASE_SECONDS": "0.6",
             "SWEEP_SECONDS": "0.2",
+            "DRAIN_IDLE_SECONDS": "0.2",
             "PURGE_LOOK_SECONDS": "0.1",
             "PURGE_AGAIN_SECONDS": "1",
             **settings,
