@@ -212,6 +212,7 @@ def patience_of(settings: Settings) -> Patience:
     """What the sockets of this process may take, and how they are sent away."""
     return Patience(
         per_user=settings.sockets_per_user,
+        unread_bytes=settings.unread_kb * 1024,
         stalled_seconds=settings.stalled_seconds,
         drain_slice=settings.drain_slice,
         drain_pause_seconds=settings.drain_pause_seconds,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import structlog
 from redis.exceptions import ResponseError
 
-from datastore import ids, tracing
+from datastore import ids
 from datastore.changes import ENTRY_MADE, Event, EventName
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisError, passes_by_itself
@@ -184,12 +184,8 @@ class Worker:
 
     async def _run(self, deliveries: Sequence[Delivery], rooms: Rooms) -> list[Delivery]:
         """Run events whose requests were traced within the same traces, and the others."""
-        if not tracing.is_on():
-            return await self._run_all(deliveries, rooms)
         names = {int(one.fields.get("s", 0)): f"event {one.fields.get('e')}" for one in deliveries if _is_entry(one)}
-        parents = await rooms.trails.found(names)
-        with tracing.spans([(names[entry], parent) for entry, parent in parents.items()]) as begun:
-            await rooms.trails.pass_on(dict(zip(parents, begun, strict=False)))
+        async with rooms.trails.stage(names):
             return await self._run_all(deliveries, rooms)
 
     async def _run_all(self, deliveries: Sequence[Delivery], rooms: Rooms) -> list[Delivery]:
