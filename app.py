@@ -120,7 +120,12 @@ class Clients:
 async def clients(settings: Settings) -> AsyncIterator[Clients]:
     """Connections for both URLs, closed at the end."""
     opened = Clients(
-        Mongo(settings.mongo_url, settings.mongo_database, driver=settings.mongo_driver),
+        Mongo(
+            settings.mongo_url,
+            settings.mongo_database,
+            driver=settings.mongo_driver,
+            shared_seconds=settings.request_seconds,
+        ),
         for_requests(settings.redis_url, settings.redis_timeout_ms, settings.breaker_open_seconds),
         for_workers(settings.redis_url),
     )
