@@ -14,7 +14,7 @@ import structlog
 from redis.exceptions import ResponseError
 
 from datastore import ids
-from datastore.changes import ENTRY_MADE, Event, EventName
+from datastore.events import ENTRY_MADE, Event, EventName
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisError, passes_by_itself
 from realtime.handlers import HANDLERS, Rooms, TooManyError

@@ -9,7 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from datastore import ids
-from datastore.changes import Changes, Event, EventName
+from datastore.changes import Changes
+from datastore.events import Event, EventName
 from datastore.rescan import since_ms
 from realtime import handlers, keys
 from realtime.backlog import backlog
