@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextvars import Context, copy_context
 from itertools import islice
 from math import inf
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -39,8 +39,9 @@ class Joined(Generic[K, V]):
         # Those of them that others wait for.
         self._in_the_way: set[asyncio.Task[None]] = set()
 
-    async def get(self, key: K) -> V | None:
-        """What is there under this key, None if nothing. Raises what the read raised, for all who asked together."""
+    async def get(self, key: K, within_seconds: float = inf) -> V | None:
+        """What is there under this key, None if nothing. Raises what the read raised, for all who asked together, and
+        TimeoutError for who waits no longer."""
         loop = asyncio.get_running_loop()
         if not self._woken:
             self._woken = True
@@ -48,7 +49,14 @@ class Joined(Generic[K, V]):
         # Each has one of their own: who is cancelled takes the answer from nobody else.
         answer: asyncio.Future[V | None] = loop.create_future()
         self._waiting.setdefault(key, []).append(answer)
-        return await answer
+        if within_seconds == inf:
+            return await answer
+        # Not asyncio.timeout, which costs several times as much.
+        timer = loop.call_later(max(within_seconds, 0), _overdue, answer)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
 
     def _begin(self) -> None:
         self._woken = False
@@ -92,6 +100,11 @@ class Joined(Generic[K, V]):
             # Cancelled: so is whoever still waits.
             for answer in _open(asked):
                 answer.cancel()
+
+
+def _overdue(answer: asyncio.Future[Any]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
 
 
 def _open(asked: Waiting[K, V]) -> list[asyncio.Future[V | None]]:

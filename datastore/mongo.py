@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from copy import copy
 from functools import partial
-from math import inf
 from types import ModuleType
 from typing import Any, Self
 
@@ -214,10 +213,8 @@ class Mongo:
 
     async def ask(self, asked: Sequence[Asked[Any]]) -> list[list[Doc]]:
         """The documents of each, in order; see `datastore.together.together`."""
-        left = left_seconds()
         try:
-            async with asyncio.timeout(left if left < inf else None):
-                return await self._reads.ask(asked)
+            return await self._reads.ask(asked, left_seconds())
         except TimeoutError:
             raise NetworkTimeout("MongoDB did not answer in time") from None
 

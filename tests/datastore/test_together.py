@@ -1,7 +1,8 @@
 """What requests ask at the same time they share, and each has what they asked for, by their own deadline."""
 
 import asyncio
-import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -20,10 +21,18 @@ from datastore.users import Users
 NOW_MS = 1_780_000_000_000
 
 
-async def queries(mongo: Mongo) -> int:
-    """How many MongoDB has answered."""
-    status = await mongo.db.command("serverStatus")
-    return sum(int(status["metrics"]["commands"][name]["total"]) for name in ("find", "aggregate"))
+@asynccontextmanager
+async def profiled(mongo: Mongo) -> AsyncIterator[list[str]]:
+    """What this database was asked meanwhile, by the kind of the question."""
+    seen: list[str] = []
+    await mongo.db.command("profile", 2)
+    try:
+        yield seen
+    finally:
+        await mongo.db.command("profile", 0)
+        asked = mongo.db["system.profile"].find({"ns": {"$ne": f"{mongo.db.name}.system.profile"}})
+        seen += [next(iter(doc["command"])) for doc in await asked.to_list(None)]
+        await mongo.db["system.profile"].drop()
 
 
 async def people(mongo: Mongo, count: int) -> list[int]:
@@ -66,9 +75,9 @@ async def test_requests_of_one_moment_share_a_round_trip_and_each_has_their_own(
         )
 
     alone = [await page(viewer) for viewer in ids_]
-    before = await queries(mongo)
-    assert await asyncio.gather(*map(page, ids_)) == alone
-    assert await queries(mongo) - before == 1
+    async with profiled(mongo) as seen:
+        assert await asyncio.gather(*map(page, ids_)) == alone
+    assert seen == ["aggregate"]
     assert [len(followed) for _, followed, *_ in alone] == [*range(6)]
     assert [(own, liked) for own, _, _, liked, _ in alone] == [
         ([posted[place].id], {posted[place - 1].id}) for place in range(6)
@@ -150,8 +159,7 @@ async def test_more_documents_than_a_first_batch_come_in_one_round_trip(mongo: M
     docs: list[Doc] = [{"_id": ids.new(NOW_MS + number, 1), "alive": True, "author": 1} for number in range(150)]
     await mongo.retweets.insert_many([doc | {"tweet": number} for number, doc in enumerate(docs)])
     retweets, wanted = Retweets(mongo), [doc["_id"] for doc in docs]
-    status = (await mongo.db.command("serverStatus"))["metrics"]["commands"]["getMore"]["total"]
-    found = await asyncio.gather(*(retweets.get_many(wanted) for _ in range(count)))
+    async with profiled(mongo) as seen:
+        found = await asyncio.gather(*(retweets.get_many(wanted) for _ in range(count)))
     assert [len(one) for one in found] == [150] * count
-    gc.collect()
-    assert (await mongo.db.command("serverStatus"))["metrics"]["commands"]["getMore"]["total"] == status
+    assert seen == ["find"]
