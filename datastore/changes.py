@@ -54,7 +54,8 @@ class Changes:
         start = await self.mongo.cluster_time()
         for doc in (
             {"_id": "relay", "fence": 0, "start": start, "token": None, "until": None, "holder": None},
-            {"_id": "heartbeat", "beat": 0},
+            # Above those of an earlier database, which this Redis may have heard.
+            {"_id": "heartbeat", "beat": start.time * 1000},
         ):
             try:
                 await self._system.insert_one(doc)
