@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     stalled_seconds: float = Field(default=30, ge=0.1, le=3600, description="life of a socket that is not read")
     drain_slice: int = Field(default=200, ge=1, le=100_000, description="sockets a stopping server closes at once")
     drain_pause_seconds: float = Field(default=0.2, ge=0, le=60, description="pause between two such slices")
+    drain_idle_seconds: float = Field(
+        default=2, ge=0, le=60, description="a stopping server still answers on open connections for so long"
+    )
     reconcile_every_seconds: float = Field(
         default=21_600, ge=0.1, le=31_536_000, description="from the end of one background comparison to the next"
     )

@@ -14,17 +14,8 @@ from typing import Any
 import structlog
 from redis.exceptions import ResponseError
 
-from datastore.changes import (
-    ENTRY_MADE,
-    Change,
-    ChangeReader,
-    Changes,
-    Event,
-    EventName,
-    HistoryLostError,
-    Lease,
-    Token,
-)
+from datastore.changes import Change, ChangeReader, Changes, HistoryLostError, Lease, Token
+from datastore.events import ENTRY_MADE, Event, EventName
 from datastore.mongo import PyMongoError
 from datastore.rescan import Rescan, rescan, since_ms
 from datastore.trails import Trails

@@ -25,10 +25,10 @@ from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema.limits import CACHED_DOCUMENTS
-from schema.shapes import Complete, Reading, Site, completion
+from schema.shapes import Complete, Kept, Reading, Site, completion
 
 # Where a schema keeps what is made for its documents.
-_SHAPES = "perch.shapes"
+_SHAPES, _KEPT = "perch.shapes", "perch.kept"
 # Of one field for the values of the variables that @skip and @include ask: enough for those of a client; who tries more
 # is answered by graphql-core alone.
 VARIANTS = 16
@@ -66,7 +66,7 @@ class Shaped(StrawberryGraphQLCoreExecutionContext):
         complete = None if self.by_the_book else self._shape(return_type, field_details_list, info)
         if complete is None:
             return super().complete_value(*given)
-        reading = Reading(self)
+        reading = Reading(self, self.schema.extensions.setdefault(_KEPT, Kept()))
         try:
             value = complete(result, reading)
         except Exception:

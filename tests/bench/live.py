@@ -30,6 +30,7 @@ from resolvers import accounts
 from resolvers.context import Context
 from tests.bench import stages
 from tests.bench.machine import cpu_seconds, servers
+from tests.forked import Running
 from tests.perch import free_port
 from tests.processes import ROOT, Cluster, kill
 
@@ -239,7 +240,7 @@ async def mutations(pid: int, url: str, http_url: str, world: World, readers: in
         )
 
 
-async def storm(first: Process, url: str, other_url: str, world: World, readers: int) -> None:
+async def storm(first: Running, url: str, other_url: str, world: World, readers: int) -> None:
     """SIGKILL of a server with all its readers, while authors go on writing."""
     authors = readers // FOLLOWERS
     async with client() as sockets:
