@@ -217,6 +217,7 @@ def patience_of(settings: Settings) -> Patience:
     """What the sockets of this process may take, and how they are sent away."""
     return Patience(
         per_user=settings.sockets_per_user,
+        unread_bytes=settings.unread_kb * 1024,
         stalled_seconds=settings.stalled_seconds,
         drain_slice=settings.drain_slice,
         drain_pause_seconds=settings.drain_pause_seconds,
@@ -265,7 +266,8 @@ def spare_the_collector() -> None:
 
 def server_of(settings: Settings, asgi: Starlette) -> server.Server:
     """The server for an application that `api` gave."""
-    return server.Server(asgi, asgi.state.sockets, settings.host, settings.port, settings.log_level)
+    where = (settings.host, settings.port, settings.log_level)
+    return server.Server(asgi, asgi.state.sockets, *where, settings.drain_idle_seconds)
 
 
 async def work(settings: Settings) -> None:

@@ -99,6 +99,13 @@ class Reading:
         self.kept = kept
         self._arguments: dict[Site, dict[str, Any]] = {}
 
+    def drop(self) -> None:
+        """Let go of what nobody waits for any more."""
+        for awaitable, *_ in self.waiting:
+            end = getattr(awaitable, "close", None) or getattr(awaitable, "cancel", None)
+            if end:
+                end()
+
     def raw(self, site: Site) -> GraphQLResolveInfo[Any]:
         """What graphql-core tells a resolver. NOTE: but for the path: one of all values has none, and a resolver that
         asks for it fails here, and is asked again by graphql-core."""
