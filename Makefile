@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test test-model faults soak backup restore lint audit fuzz model bench bench-live simulate profile graphiql client import settings lock clean env-run env-dev
+.PHONY: help run test test-model faults controls soak backup restore lint audit fuzz model bench bench-live simulate profile graphiql client import settings lock clean env-run env-dev
 
 PYTHON ?= python3
 VENV := .venv
@@ -35,8 +35,13 @@ test: env-dev ## all tests, on real servers (but those of the model, make test-m
 	@$(MAKE) $(PEERS)/node_modules/.installed || echo "perch: no Node servers to compare with (see above); their tests will say so"
 	@$(with_node); exec $(PY) -m pytest $(PYTEST_FLAGS) --ignore=tests/model --ignore=tests/faults
 
+# A cluster for each of two processes: while one of them waits for an election the other one works.
+FAULTS_FLAGS ?= -n 2 --dist loadfile
 faults: env-dev ## processes and servers of a real cluster killed, frozen, cut off: what must hold all the same
 	@exec $(PY) -m pytest tests/faults $(FAULTS_FLAGS)
+
+controls: env-dev ## each protection of docs/faults.md taken out in turn: its test must fail (CONTROLS="words of one")
+	@exec $(PY) -m tests.controls $${CONTROLS:-}
 
 soak: env-dev ## a population lives for MINUTES=10 while misfortunes fall at random from SEED=1, held against a model
 	@exec $(PY) -m tests.faults.soak --minutes "$${MINUTES:-10}" --seed "$${SEED:-1}"

@@ -121,7 +121,12 @@ class Clients:
 async def clients(settings: Settings) -> AsyncIterator[Clients]:
     """Connections for both URLs, closed at the end."""
     opened = Clients(
-        Mongo(settings.mongo_url, settings.mongo_database, driver=settings.mongo_driver),
+        Mongo(
+            settings.mongo_url,
+            settings.mongo_database,
+            driver=settings.mongo_driver,
+            shared_seconds=settings.request_seconds,
+        ),
         for_requests(settings.redis_url, settings.redis_timeout_ms, settings.breaker_open_seconds),
         for_workers(settings.redis_url),
     )
@@ -213,6 +218,7 @@ def patience_of(settings: Settings) -> Patience:
     """What the sockets of this process may take, and how they are sent away."""
     return Patience(
         per_user=settings.sockets_per_user,
+        unread_bytes=settings.unread_kb * 1024,
         stalled_seconds=settings.stalled_seconds,
         drain_slice=settings.drain_slice,
         drain_pause_seconds=settings.drain_pause_seconds,
@@ -261,7 +267,8 @@ def spare_the_collector() -> None:
 
 def server_of(settings: Settings, asgi: Starlette) -> server.Server:
     """The server for an application that `api` gave."""
-    return server.Server(asgi, asgi.state.sockets, settings.host, settings.port, settings.log_level)
+    where = (settings.host, settings.port, settings.log_level)
+    return server.Server(asgi, asgi.state.sockets, *where, settings.drain_idle_seconds)
 
 
 async def work(settings: Settings) -> None:

@@ -7,8 +7,13 @@ from datastore.errors import DomainError, ErrorCode
 from datastore.follows import edge_of, edges_query
 from datastore.mongo import Doc, DuplicateKeyError, Mongo
 from datastore.records import CursorKind, Edge, Hiding, Key, Regard
-from datastore.together import Find
+from datastore.together import Keyed, Look
 
+# By (owner, kind, target), answered from the _id index alone.
+_EDGES = Keyed(
+    "blocks", {"_id": 1}, lambda doc: (*doc["_id"].values(),), lambda key: {"o": key[0], "k": key[1], "t": key[2]}
+)
+_BLOCK, _MUTE = Hiding.BLOCK.value, Hiding.MUTE.value
 _CURSORS = {Hiding.BLOCK: CursorKind.BLOCKED, Hiding.MUTE: CursorKind.MUTED}
 
 
@@ -16,6 +21,7 @@ class Blocks:
     """Who hides whom. An edge's _id is {o: owner, k: kind, t: target}, so that a delete names all three."""
 
     def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
         self._blocks = mongo.blocks
 
     async def add(self, owner_id: int, kind: Hiding, target_id: int, now_ms: int) -> bool:
@@ -45,16 +51,12 @@ class Blocks:
         """
         return await self.find_regards(pairs).alone()
 
-    def find_regards(self, pairs: Iterable[tuple[int, int]]) -> Find[dict[tuple[int, int], Regard]]:
+    def find_regards(self, pairs: Iterable[tuple[int, int]]) -> Look[dict[tuple[int, int], Regard]]:
         """`regards_between`, to be asked together with others."""
-        asked, keys = set(pairs), []
+        asked, keys = set(pairs), dict[tuple[int, str, int], None]()
         for viewer_id, other in asked:
-            keys += [
-                {"o": viewer_id, "k": Hiding.BLOCK.value, "t": other},
-                {"o": viewer_id, "k": Hiding.MUTE.value, "t": other},
-                {"o": other, "k": Hiding.BLOCK.value, "t": viewer_id},
-            ]
-        return Find(self._blocks, {"_id": {"$in": keys}}, {"_id": 1}, partial(_regards, asked))
+            keys |= dict.fromkeys(((viewer_id, _BLOCK, other), (viewer_id, _MUTE, other), (other, _BLOCK, viewer_id)))
+        return Look(self._mongo, _EDGES, [*keys], partial(_regards, asked))
 
     async def of_owner(self, owner_id: int, kind: Hiding, first: int, after: Key | None) -> list[Edge[int]]:
         """Up to `first` edges of (hidden person, since), newest first; `after` is exclusive."""
@@ -69,7 +71,7 @@ def _regards(asked: set[tuple[int, int]], docs: Sequence[Doc]) -> dict[tuple[int
         owner, kind, target = doc["_id"]["o"], doc["_id"]["k"], doc["_id"]["t"]
         if (owner, target) in asked:
             found.setdefault((owner, target), set()).add(kind)
-        if (target, owner) in asked and kind == Hiding.BLOCK.value:
+        if (target, owner) in asked and kind == _BLOCK:
             found.setdefault((target, owner), set()).add("blocked by")
     return {
         pair: Regard(blocks="block" in how, mutes="mute" in how, blocked_by="blocked by" in how)

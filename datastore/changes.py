@@ -1,17 +1,12 @@
-"""Changes: MongoDB's change stream read as events, in commit order, and the one reader's lease and watermark.
-
-A write is its own announcement: nothing else has to happen after it for its event to be seen, however the writer dies.
-"""
+"""Changes: MongoDB's change stream read as events, in commit order, and the one reader's lease and watermark."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from datastore import ids, popularity
+from datastore.events import PIPELINE, Event, event_of
 from datastore.mongo import Doc, DuplicateKeyError, Mongo, OperationFailure, aggregated, watching
-from datastore.records import Hiding
 
 # What a resume token that fell off the oplog gives: ChangeStreamHistoryLost, ChangeStreamFatalError.
 HISTORY_LOST = {286, 280}
@@ -19,56 +14,6 @@ HISTORY_LOST = {286, 280}
 AWAIT_MS = 500
 
 Token = dict[str, Any]
-
-
-class EventName(StrEnum):
-    """What happened."""
-
-    TWEET_POSTED = "TweetPosted"
-    TWEET_DELETED = "TweetDeleted"
-    TWEET_LIKED = "TweetLiked"
-    TWEET_UNLIKED = "TweetUnliked"
-    TWEET_RANKED = "TweetRanked"
-    TWEET_CHANGED = "TweetChanged"
-    TWEET_RETWEETED = "TweetRetweeted"
-    RETWEET_UNDONE = "RetweetUndone"
-    USER_FOLLOWED = "UserFollowed"
-    USER_UNFOLLOWED = "UserUnfollowed"
-    USER_CHANGED = "UserChanged"
-    USER_DELETED = "UserDeleted"
-    USER_PROMOTED = "UserPromoted"
-    USER_DEMOTED = "UserDemoted"
-    FOLLOW_DOUBTED = "FollowDoubted"
-    BLOCK_CHANGED = "BlockChanged"
-    MUTE_CHANGED = "MuteChanged"
-    HEARTBEAT = "Heartbeat"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Ids only. `bucket` is the author's, in [0, 1024): events of one author keep their order.
-
-    TweetPosted, TweetDeleted: subject_id is the tweet. TweetPosted, TweetRetweeted: other_id is who made it, 0 where an
-    older version relayed it. TweetLiked, TweetUnliked: subject_id is the tweet, other_id who
-    likes it; the counter may not have moved yet. TweetRanked: a counter has moved, and with it the place of the tweet
-    subject_id among the top tweets (datastore.popularity); tweets that are not eligible raise none.
-    TweetChanged, UserChanged: something of the tweet or the person that is shown is another now, be it a counter.
-    TweetRetweeted, RetweetUndone: it is the retweet, and the
-    bucket is the retweeter's. UserFollowed, UserUnfollowed: it is the author, other_id the follower. UserPromoted,
-    UserDemoted: it crossed the threshold of top users; raised by the worker that handled the follow or unfollow.
-    FollowDoubted: the follow may not say which road its author takes; raised by the reconciler, ids as of UserFollowed.
-    BlockChanged, MuteChanged (made or ended): it is who did it, other_id whom it is about. UserDeleted: it is the
-    user. Heartbeat: it is a number that grows; it goes to every partition.
-    """
-
-    name: EventName
-    bucket: int
-    subject_id: int
-    other_id: int = 0
-
-
-# Those whose subject is a new entry of timelines: its id says when it was made.
-ENTRY_MADE = frozenset({EventName.TWEET_POSTED, EventName.TWEET_RETWEETED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,87 +37,6 @@ class Lease:
     start: Any
 
 
-# What is shown of a tweet or a person and may change; counters move behind what they count, in a write of their own.
-_SHOWN = {
-    "tweets": ("likes", "retweets", "replies", "mentions", "reply_author"),
-    "users": ("display_name", "bio", "followers", "following", "tweets", "top"),
-}
-
-
-def _changed(collection: str) -> Doc:
-    """Matches updates of what is shown, but for the counters that an import moves: it drops every copy at its end."""
-    shown = _SHOWN[collection]
-    fields: list[Doc] = [{f"updateDescription.updatedFields.{field}": {"$exists": True}} for field in shown]
-    shortened = {"updateDescription.truncatedArrays.field": {"$in": shown}}
-    return {
-        "ns.coll": collection,
-        "operationType": "update",
-        "updateDescription.updatedFields.imports": {"$exists": False},
-        "$or": [*fields, shortened],
-    }
-
-
-# An eligible tweet has a place in every window. They move together, except where a repair sets one of them right.
-_PLACED: list[Doc] = [
-    moved
-    for field in popularity.FIELDS.values()
-    for moved in (
-        {f"updateDescription.updatedFields.{field}": {"$exists": True}},
-        {"updateDescription.removedFields": field},
-    )
-]
-# Imported documents raise no events. A tombstone is an update that sets deleted_at.
-_PIPELINE: list[Doc] = [
-    {
-        "$match": {
-            "$or": [
-                {"ns.coll": "tweets", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
-                {
-                    "ns.coll": "tweets",
-                    "operationType": "update",
-                    "updateDescription.updatedFields.deleted_at": {"$exists": True},
-                },
-                {
-                    "ns.coll": "tweets",
-                    "operationType": "update",
-                    "$or": _PLACED,
-                },
-                *map(_changed, _SHOWN),
-                {"ns.coll": "likes", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
-                {"ns.coll": "likes", "operationType": "delete"},
-                {"ns.coll": "retweets", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
-                {
-                    "ns.coll": "retweets",
-                    "operationType": "update",
-                    "updateDescription.updatedFields.undone_at": {"$exists": True},
-                },
-                {"ns.coll": "follows", "operationType": "insert", "fullDocument.imported": {"$ne": True}},
-                {"ns.coll": "follows", "operationType": "delete"},
-                {
-                    "ns.coll": "users",
-                    "operationType": "update",
-                    "updateDescription.updatedFields.deleted_at": {"$exists": True},
-                },
-                {"ns.coll": "blocks", "operationType": {"$in": ["insert", "delete"]}},
-                {"ns.coll": "system", "documentKey._id": "heartbeat"},
-            ]
-        }
-    },
-    {
-        "$project": {
-            "operationType": 1,
-            "ns.coll": 1,
-            "documentKey": 1,
-            "fullDocument.author": 1,
-            "updateDescription.updatedFields.beat": 1,
-            "updateDescription.updatedFields.deleted_at": 1,
-            **{f"updateDescription.updatedFields.{field}": 1 for field in popularity.FIELDS.values()},
-            "updateDescription.removedFields": 1,
-        }
-    },
-]
-
-
 class Changes:
     """The stream of what happened, for one reader at a time.
 
@@ -190,7 +54,8 @@ class Changes:
         start = await self.mongo.cluster_time()
         for doc in (
             {"_id": "relay", "fence": 0, "start": start, "token": None, "until": None, "holder": None},
-            {"_id": "heartbeat", "beat": 0},
+            # Above those of an earlier database, which this Redis may have heard.
+            {"_id": "heartbeat", "beat": start.time * 1000},
         ):
             try:
                 await self._system.insert_one(doc)
@@ -246,7 +111,7 @@ class Changes:
     async def watch(self, lease: Lease) -> AsyncIterator["ChangeReader"]:
         """The stream behind the lease's watermark, or from its start. Raises HistoryLostError."""
         options: Doc = {"resume_after": lease.token} if lease.token else {"start_at_operation_time": lease.start}
-        opening = watching(self._streams.db, _PIPELINE, max_await_time_ms=AWAIT_MS, batch_size=1000, **options)
+        opening = watching(self._streams.db, PIPELINE, max_await_time_ms=AWAIT_MS, batch_size=1000, **options)
         try:
             async with opening as stream:
                 yield ChangeReader(stream)
@@ -276,44 +141,4 @@ class ChangeReader:
             return None
         # NOTE: never the stream's own token here: its thread may be one document ahead of this coroutine.
         self._idle_token = None
-        return Change(_event(doc), doc["_id"])
-
-
-def _event(doc: Doc) -> Event:
-    collection, key = doc["ns"]["coll"], doc["documentKey"]["_id"]
-    inserted = doc["operationType"] == "insert"
-    update = doc.get("updateDescription", {})
-    updated = update.get("updatedFields", {})
-    if collection == "tweets":
-        name = EventName.TWEET_POSTED if inserted else _of_tweet(update)
-        return Event(name, ids.bucket(key), key, _author(doc))
-    if collection == "likes":
-        name = EventName.TWEET_LIKED if inserted else EventName.TWEET_UNLIKED
-        return Event(name, ids.bucket(key["t"]), key["t"], key["u"])
-    if collection == "retweets":
-        name = EventName.TWEET_RETWEETED if inserted else EventName.RETWEET_UNDONE
-        return Event(name, ids.bucket(key), key, _author(doc))
-    if collection == "blocks":
-        name = EventName.BLOCK_CHANGED if key["k"] == Hiding.BLOCK else EventName.MUTE_CHANGED
-        return Event(name, ids.spread(key["o"], ids.AUTHOR_BUCKETS), key["o"], key["t"])
-    if collection == "follows":
-        name = EventName.USER_FOLLOWED if inserted else EventName.USER_UNFOLLOWED
-        return Event(name, ids.spread(key["a"], ids.AUTHOR_BUCKETS), key["a"], key["f"])
-    if collection == "users":
-        name = EventName.USER_DELETED if "deleted_at" in updated else EventName.USER_CHANGED
-        return Event(name, ids.spread(key, ids.AUTHOR_BUCKETS), key)
-    return Event(EventName.HEARTBEAT, 0, updated.get("beat", 0))
-
-
-def _author(doc: Doc) -> int:
-    """Who made what was inserted; 0 for what was updated, whose document is not told."""
-    author_id: int = doc.get("fullDocument", {}).get("author", 0)
-    return author_id
-
-
-def _of_tweet(update: Doc) -> EventName:
-    updated = update.get("updatedFields", {})
-    if "deleted_at" in updated:
-        return EventName.TWEET_DELETED
-    moved = {*updated, *update.get("removedFields", ())} & {*popularity.FIELDS.values()}
-    return EventName.TWEET_RANKED if moved else EventName.TWEET_CHANGED
+        return Change(event_of(doc), doc["_id"])

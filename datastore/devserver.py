@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,13 +51,26 @@ async def replica_set(
     """The URL of a replica set of several mongods, with their data under `data_dir`, and its members; it has a primary.
 
     A set that lost its primary elects another after `election_ms`; MongoDB's default is 10,000."""
-    async with AsyncExitStack() as stack:
-        started: list[Member] = []
-        for number in range(members):
-            folder = (data_dir / f"member{number}").absolute()
-            started.append(await stack.enter_async_context(_member(folder, say, _probe(folder))))
+    folders = [(data_dir / f"member{number}").absolute() for number in range(members)]
+    async with _side_by_side([_member(folder, say, _probe(folder)) for folder in folders]) as started:
         await _formed([member.host for member in started], election_ms)
         yield _url(started), started
+
+
+@asynccontextmanager
+async def _side_by_side(members: Sequence[AbstractAsyncContextManager[Member]]) -> AsyncIterator[list[Member]]:
+    """All of them, started and stopped at once: each takes a second for either. Raises what kept the first from it."""
+    stacks = [AsyncExitStack() for _ in members]
+    pairs = zip(stacks, members, strict=True)
+    try:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                starting = [tasks.create_task(stack.enter_async_context(member)) for stack, member in pairs]
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        yield [task.result() for task in starting]
+    finally:
+        await asyncio.gather(*(stack.aclose() for stack in stacks))
 
 
 def _url(members: Sequence[Member]) -> str:

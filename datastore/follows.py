@@ -6,18 +6,25 @@ from datetime import UTC, datetime
 from datastore.errors import DomainError, ErrorCode
 from datastore.mongo import Doc, DuplicateKeyError, Mongo, aggregated
 from datastore.records import CursorKind, Edge, Key
-from datastore.together import Find
+from datastore.together import Keyed, Look
 
 # Followers are walked in batches of this size: 16 KB on the wire.
 WALK_BATCH = 1000
 # Followers of several authors read in one round trip: 250 KB on the wire.
 EDGES_AT_ONCE = 10_000
+# By (author, follower), answered from the _id index alone.
+_EDGES = Keyed("follows", {"_id": 1}, lambda doc: (*doc["_id"].values(),), lambda key: {"a": key[0], "f": key[1]})
+# By follower, of top users alone. Covered by a partial index: it costs what it gives.
+_TOP_FOLLOWEES = Keyed(
+    "follows", {"_id.a": 1, "_id.f": 1}, lambda doc: doc["_id"]["f"], by="_id.f", where={"top": True}
+)
 
 
 class Follows:
     """Who follows whom. An edge's _id is {a: author, f: follower}, so that a delete names both."""
 
     def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
         self._follows = mongo.follows
         self._users = mongo.users
 
@@ -48,10 +55,9 @@ class Follows:
         """Those of the (follower, author) pairs that follow. One round trip, answered from the _id index alone."""
         return await self.find_existing(pairs).alone()
 
-    def find_existing(self, pairs: Iterable[tuple[int, int]]) -> Find[set[tuple[int, int]]]:
+    def find_existing(self, pairs: Iterable[tuple[int, int]]) -> Look[set[tuple[int, int]]]:
         """`existing`, to be asked together with others."""
-        keys = [{"a": author, "f": follower} for follower, author in pairs]
-        return Find(self._follows, {"_id": {"$in": keys}}, {"_id": 1}, _pairs)
+        return Look(self._mongo, _EDGES, [(author, follower) for follower, author in pairs], _pairs)
 
     async def walk_followers(self, author_id: int) -> AsyncIterator[list[int]]:
         """Every follower of an author in batches, ascending by id. A follow made meanwhile may be missed: its own
@@ -93,9 +99,9 @@ class Follows:
         """The top users this person follows. Covered by a partial index: it costs what it gives."""
         return await self.find_top_followees(follower_id).alone()
 
-    def find_top_followees(self, follower_id: int) -> Find[list[int]]:
+    def find_top_followees(self, follower_id: int) -> Look[list[int]]:
         """`top_followee_ids`, to be asked together with others."""
-        return Find(self._follows, {"_id.f": follower_id, "top": True}, {"_id.a": 1}, _authors)
+        return Look(self._mongo, _TOP_FOLLOWEES, [follower_id], _authors)
 
     async def followee_ids(self, follower_id: int) -> list[int]:
         """Everybody this person follows, newest follow first. Covered by the index."""

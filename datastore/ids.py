@@ -25,6 +25,10 @@ class Kind(IntEnum):
     RETWEET = 1
 
 
+# By number: looked up, which is cheaper than being made.
+_KINDS = tuple(Kind)
+
+
 def now_ms() -> int:
     """Milliseconds since the Unix epoch."""
     return time.time_ns() // 1_000_000
@@ -77,4 +81,4 @@ def bucket(id_: int) -> int:
 
 def kind(id_: int) -> Kind:
     """Whether the id names a tweet or a retweet."""
-    return Kind(id_ >> 1 & 1)
+    return _KINDS[id_ >> 1 & 1]

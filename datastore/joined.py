@@ -2,51 +2,110 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from typing import Generic, TypeVar
+from contextvars import Context, copy_context
+from itertools import islice
+from math import inf
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 # Of one read: the more there are, the more of them go side by side.
 KEYS_AT_ONCE = 100
+# Those who wait for the answer to a key.
+Waiting = dict[K, list[asyncio.Future[V | None]]]
 
 
 class Joined(Generic[K, V]):
     """A question by key. Those that come in the same turn of the loop are read together, behind all of them: an answer
-    is never older than its question."""
+    is never older than its question.
 
-    def __init__(self, read: Callable[[list[K]], Awaitable[Mapping[K, V]]]) -> None:
-        self._read = read
-        self._waiting: dict[K, asyncio.Future[V | None]] = {}
+    With `at_once`, so many reads are under way at most, and what comes meanwhile goes with the next one; a read that
+    takes longer than `patience_seconds` holds up nobody any more. A read runs in the context that `context` gives.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[list[K]], Awaitable[Mapping[K, V]]],
+        keys_at_once: int = KEYS_AT_ONCE,
+        at_once: float = inf,
+        patience_seconds: float = inf,
+        context: Callable[[], Context] = copy_context,
+    ) -> None:
+        self._read, self._context = read, context
+        self._keys_at_once, self._at_once, self._patience = keys_at_once, at_once, patience_seconds
+        self._waiting: Waiting[K, V] = {}
+        self._woken = False
         self._reading: set[asyncio.Task[None]] = set()
+        # Those of them that others wait for.
+        self._in_the_way: set[asyncio.Task[None]] = set()
 
-    async def get(self, key: K) -> V | None:
-        """What is there under this key, None if nothing. Raises what the read raised, for all who asked together."""
-        if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._begin)
-        if key not in self._waiting:
-            self._waiting[key] = asyncio.get_running_loop().create_future()
-        # Shielded: one handler that is cancelled must not take the answer from the others.
-        return await asyncio.shield(self._waiting[key])
+    async def get(self, key: K, within_seconds: float = inf) -> V | None:
+        """What is there under this key, None if nothing. Raises what the read raised, for all who asked together, and
+        TimeoutError for who waits no longer."""
+        loop = asyncio.get_running_loop()
+        if not self._woken:
+            self._woken = True
+            loop.call_soon(self._begin)
+        # Each has one of their own: who is cancelled takes the answer from nobody else.
+        answer: asyncio.Future[V | None] = loop.create_future()
+        self._waiting.setdefault(key, []).append(answer)
+        if within_seconds == inf:
+            return await answer
+        # Not asyncio.timeout, which costs several times as much.
+        timer = loop.call_later(max(within_seconds, 0), _overdue, answer)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
 
     def _begin(self) -> None:
-        waiting, self._waiting = list(self._waiting.items()), {}
-        for at in range(0, len(waiting), KEYS_AT_ONCE):
-            task = asyncio.create_task(self._answer(dict(waiting[at : at + KEYS_AT_ONCE])))
-            self._reading.add(task)
-            task.add_done_callback(self._reading.discard)
+        self._woken = False
+        while self._waiting and len(self._in_the_way) < self._at_once:
+            keys = list(islice(self._waiting, self._keys_at_once))
+            taken = {key: self._waiting.pop(key) for key in keys}
+            # Who has left is asked for no longer.
+            asked = {key: some for key, some in taken.items() if not all(answer.done() for answer in some)}
+            if asked:
+                self._send(asked)
 
-    async def _answer(self, waiting: Mapping[K, "asyncio.Future[V | None]"]) -> None:
+    def _send(self, asked: Waiting[K, V]) -> None:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._answer(asked), context=self._context())
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
+        if self._at_once < inf:
+            self._in_the_way.add(task)
+            timer = loop.call_later(self._patience, self._pass_by, task)
+            task.add_done_callback(lambda _: timer.cancel())
+            task.add_done_callback(self._pass_by)
+
+    def _pass_by(self, task: "asyncio.Task[None]") -> None:
+        if task in self._in_the_way:
+            self._in_the_way.discard(task)
+            self._begin()
+
+    async def _answer(self, asked: Waiting[K, V]) -> None:
         try:
-            found = await self._read(list(waiting))
+            found = await self._read(list(asked))
         except Exception as error:
-            for future in waiting.values():
-                future.set_exception(error)
-                # Whoever asked may have gone.
-                future.exception()
+            for answer in _open(asked):
+                answer.set_exception(error)
+                # Whoever asked may be going at this very moment.
+                answer.exception()
         else:
-            for key, future in waiting.items():
-                future.set_result(found.get(key))
+            for key, some in asked.items():
+                for answer in _open({key: some}):
+                    answer.set_result(found.get(key))
         finally:
             # Cancelled: so is whoever still waits.
-            for future in waiting.values():
-                future.cancel()
+            for answer in _open(asked):
+                answer.cancel()
+
+
+def _overdue(answer: asyncio.Future[Any]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
+
+
+def _open(asked: Waiting[K, V]) -> list[asyncio.Future[V | None]]:
+    return [answer for some in asked.values() for answer in some if not answer.done()]

@@ -7,15 +7,18 @@ from datastore import popularity
 from datastore.follows import edge_of, edges_query
 from datastore.mongo import Doc, DuplicateKeyError, Mongo
 from datastore.records import CursorKind, Edge, Key
-from datastore.together import Find
+from datastore.together import Keyed, Look
 
 T = TypeVar("T")
+# By (tweet, user), answered from the _id index alone.
+_EDGES = Keyed("likes", {"_id": 1}, lambda doc: (*doc["_id"].values(),), lambda key: {"t": key[0], "u": key[1]})
 
 
 class Likes:
     """Who likes what. An edge's _id is {t: tweet, u: user}, so that a delete names both."""
 
     def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
         self._likes = mongo.likes
         self._tweets = mongo.tweets
 
@@ -44,12 +47,12 @@ class Likes:
         """Those of the (user, tweet) pairs that are likes. One round trip, answered from the _id index alone."""
         return {(doc["_id"]["u"], doc["_id"]["t"]) for doc in await self._find(pairs, list).alone()}
 
-    def find_liked(self, user_id: int, tweet_ids: Iterable[int]) -> Find[set[int]]:
+    def find_liked(self, user_id: int, tweet_ids: Iterable[int]) -> Look[set[int]]:
         """Those of the tweets that a user likes. Covered."""
         return self._find(((user_id, tweet) for tweet in tweet_ids), lambda docs: {doc["_id"]["t"] for doc in docs})
 
-    def _find(self, pairs: Iterable[tuple[int, int]], made: Callable[[Sequence[Doc]], T]) -> Find[T]:
-        return Find(self._likes, {"_id": {"$in": [{"t": tweet, "u": user} for user, tweet in pairs]}}, {"_id": 1}, made)
+    def _find(self, pairs: Iterable[tuple[int, int]], made: Callable[[Sequence[Doc]], T]) -> Look[T]:
+        return Look(self._mongo, _EDGES, [(tweet, user) for user, tweet in pairs], made)
 
     async def liked(self, user_id: int, first: int, after: Key | None) -> list[Edge[int]]:
         """Up to `first` edges of (tweet id, since), newest first; `after` is exclusive."""

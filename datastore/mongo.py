@@ -1,14 +1,14 @@
 """MongoDB: the client, the collections and their indexes. The only module that imports the driver."""
 
 import asyncio
-import inspect
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from copy import copy
+from functools import partial
 from types import ModuleType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import pymongo
 from bson import Timestamp, decode_file_iter, encode
@@ -26,11 +26,20 @@ from pymongo import (
     WriteConcern,
     network_layer,
 )
-from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    DuplicateKeyError,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+)
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from datastore import popularity, tracing
-from datastore.deadlines import due_in
+from datastore.calls import Collection, Doc, Session, aggregated, made, opened, watching
+from datastore.deadlines import due_in, left_seconds
+from datastore.together import Asked, Reads
 
 __all__ = [
     "PEOPLE_BY_NAME",
@@ -59,10 +68,6 @@ __all__ = [
     "within",
 ]
 
-Doc = dict[str, Any]
-# A collection, a database or a session of either driver. Their calls are the same but for those made here.
-Collection: TypeAlias = Any
-Session: TypeAlias = Any
 # The fields of an index, in order.
 Keys = list[tuple[str, int]]
 
@@ -180,9 +185,17 @@ class Mongo:
     """
 
     def __init__(
-        self, url: str, database: str, deadline_ms: int = 10_000, driver: str = "motor", answer_ms: int | None = None
+        self,
+        url: str,
+        database: str,
+        deadline_ms: int = 10_000,
+        driver: str = "motor",
+        answer_ms: int | None = None,
+        shared_seconds: float | None = None,
     ) -> None:
         self.client = _client(driver, url, deadline_ms, answer_ms or deadline_ms)
+        # What a read that requests share may take.
+        self._shared_seconds = shared_seconds or deadline_ms / 1000
         self._primary_seen = time.monotonic()
         self._open(database, ReadPreference.PRIMARY)
 
@@ -216,6 +229,14 @@ class Mongo:
         self.repliers = self.db["repliers"]
         self.trails = self.db["trails"]
         self.system = self.db["system"]
+        self._reads = Reads(partial(within, self._shared_seconds))
+
+    async def ask(self, asked: Sequence[Asked[Any]]) -> list[list[Doc]]:
+        """The documents of each, in order; see `datastore.together.together`."""
+        try:
+            return await self._reads.ask(asked, left_seconds())
+        except TimeoutError:
+            raise NetworkTimeout("MongoDB did not answer in time") from None
 
     async def ensure_indexes(self) -> None:
         """Create what is missing; idempotent. An index of another shape under the same keys is an error.
@@ -238,11 +259,11 @@ class Mongo:
 
     def session(self, **options: Any) -> AbstractAsyncContextManager[Session]:
         """A session, for transactions or for a snapshot, ended with the block."""
-        return _opened(self.client.start_session(**options))
+        return opened(self.client.start_session(**options))
 
     async def close(self) -> None:
         closing: Any = self.client.close
-        await _made(closing())
+        await made(closing())
 
 
 def _client(driver: str, url: str, deadline_ms: int, answer_ms: int) -> AsyncIOMotorClient[Doc]:
@@ -280,29 +301,6 @@ class _Commands(CommandListener):
     def _end(self, request_id: int, error: str) -> None:
         if end := self._open.pop(request_id, None):
             end(error)
-
-
-async def aggregated(collection: Collection, pipeline: Sequence[Doc], **options: Any) -> list[Doc]:
-    """All that an aggregation gives: for pipelines whose answer is bounded."""
-    cursor = await _made(collection.aggregate(pipeline, **options))
-    found: list[Doc] = await cursor.to_list(None)
-    return found
-
-
-def watching(watched: Collection, pipeline: Sequence[Doc], **options: Any) -> AbstractAsyncContextManager[Any]:
-    """A change stream of a collection or a database, closed with the block."""
-    return _opened(watched.watch(pipeline, **options))
-
-
-@asynccontextmanager
-async def _opened(making: Any) -> AsyncIterator[Any]:
-    async with await _made(making) as opened:
-        yield opened
-
-
-async def _made(making: Any) -> Any:
-    """What a call gives: one driver gives it at once where the other gives it later."""
-    return await making if inspect.isawaitable(making) else making
 
 
 async def wait_for(future: Any, timeout: float | None) -> Any:

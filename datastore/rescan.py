@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from datastore import ids
-from datastore.changes import Change, Changes, Event, EventName, Lease, Token
+from datastore.changes import Change, Changes, Lease, Token
+from datastore.events import Event, EventName
 from datastore.mongo import Doc, Keys, Mongo
 from datastore.records import Hiding
 

@@ -13,7 +13,7 @@ from datastore import ids, popularity, tracing
 from datastore.mongo import RETWEETS_BY_AUTHOR, Doc, DuplicateKeyError, Mongo
 from datastore.records import Retweet, Tweet
 from datastore.reservations import Reservations, Reserved
-from datastore.together import Find
+from datastore.together import Find, Keyed, Look
 from datastore.trails import Trails
 from datastore.tweets import OF_AUTHOR, ids_of
 
@@ -23,12 +23,14 @@ WALK_BATCH = 500
 FINISHED_WITHIN_MS = 30_000
 
 _FIELDS: Doc = {"author": 1, "tweet": 1}
+_LIVING = Keyed("retweets", _FIELDS, where={"alive": True})
 
 
 class Retweets:
     """Who passed on what. A retweet's id is its entry in timelines; undoing leaves a tombstone."""
 
     def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
         self._retweets = mongo.retweets
         self._tweets = mongo.tweets
         self._pairs = Reservations(reserved_pairs(mongo))
@@ -92,8 +94,7 @@ class Retweets:
         """Those of the retweets that are alive. One round trip, none for no ids."""
         if not retweet_ids:
             return []
-        cursor = self._retweets.find({"_id": {"$in": list(retweet_ids)}, "alive": True}, _FIELDS)
-        return [_retweet(doc) async for doc in cursor]
+        return await Look(self._mongo, _LIVING, retweet_ids, lambda docs: [*map(_retweet, docs)]).alone()
 
     async def get(self, retweet_id: int) -> Retweet | None:
         """One retweet that is alive."""
@@ -117,12 +118,13 @@ class Retweets:
     def find_retweeted(self, user_id: int, tweet_ids: Iterable[int]) -> Find[set[int]]:
         """Those of the tweets that a user retweeted. Covered."""
         query = {"author": user_id, "tweet": {"$in": [*tweet_ids]}, "alive": True}
-        return Find(self._retweets, query, {"_id": 0, "tweet": 1}, lambda docs: {doc["tweet"] for doc in docs})
+        fields: Doc = {"_id": 0, "tweet": 1}
+        return Find(self._mongo, "retweets", query, fields, lambda docs: {doc["tweet"] for doc in docs})
 
     def find_newest(self, author_id: int, bounds: Doc, first: int) -> Find[list[int]]:
         """`newest` for one author, to be asked together with others."""
         query = {"author": author_id, "alive": True, "_id": bounds}
-        return Find(self._retweets, query, {"_id": 1}, ids_of, OF_AUTHOR, first)
+        return Find(self._mongo, "retweets", query, {"_id": 1}, ids_of, OF_AUTHOR, first)
 
     async def of_tweet(self, tweet_id: int, first: int, before: int | None) -> list[Retweet]:
         """Up to `first` retweets of a tweet, newest first, with ids below `before`."""

@@ -86,9 +86,15 @@ class Settings(BaseSettings):
     )
     purge_slice: int = Field(default=200, ge=1, le=1000, description="documents a purge deletes at once")
     sockets_per_user: int = Field(default=20, ge=1, le=10_000, description="sockets and streams of one user, a process")
+    unread_kb: int = Field(
+        default=64, ge=4, le=4096, description="of a live client's, kept by the system; it doubles it"
+    )
     stalled_seconds: float = Field(default=30, ge=0.1, le=3600, description="life of a socket that is not read")
     drain_slice: int = Field(default=200, ge=1, le=100_000, description="sockets a stopping server closes at once")
     drain_pause_seconds: float = Field(default=0.2, ge=0, le=60, description="pause between two such slices")
+    drain_idle_seconds: float = Field(
+        default=2, ge=0, le=60, description="a stopping server still answers on open connections for so long"
+    )
     reconcile_every_seconds: float = Field(
         default=21_600, ge=0.1, le=31_536_000, description="from the end of one background comparison to the next"
     )

@@ -2,8 +2,8 @@
 where a trace is recorded, gone after ten minutes; ids of entries and of spans, nothing else.
 """
 
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 from datastore import tracing
@@ -21,6 +21,15 @@ class Trails:
         """The current span, for whoever handles this entry; before it is written, so that nobody is there first."""
         if parent := tracing.current():
             await self.pass_on({entry_id: parent})
+
+    @asynccontextmanager
+    async def stage(self, names: Mapping[int, str]) -> AsyncIterator[None]:
+        """The block is a stage of these entries' way: each has a span of its name under what was left for it, and who
+        comes later stands under that. Two round trips, none for none and where nothing is traced."""
+        parents = await self.found(names) if tracing.is_on() else {}
+        with tracing.spans([(names[entry], parent) for entry, parent in parents.items()]) as begun:
+            await self.pass_on(dict(zip(parents, begun, strict=False)))
+            yield
 
     async def pass_on(self, parents: Mapping[int, Parent]) -> None:
         """Whoever comes later stands under these. One round trip, none for none. What cannot be left fails nothing."""

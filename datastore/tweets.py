@@ -18,7 +18,7 @@ from datastore.mongo import (
 from datastore.records import TopWindow, Tweet
 from datastore.repliers import Repliers
 from datastore.reservations import Reserved
-from datastore.together import Find
+from datastore.together import Find, Keyed, Look, in_order
 from datastore.trails import Trails
 
 # Who was answered where the answered author is gone: an id that nobody has. Nobody follows them, so the reply's rule
@@ -29,6 +29,7 @@ GONE = 0
 OF_AUTHOR = {"author": 1, "_id": -1}
 _BODY: Doc = {"author": 1, "text": 1, "reply_to": 1, "reply_author": 1, "likes": 1, "retweets": 1, "replies": 1}
 _BODY |= {"hashtags": 1, "mentions": 1}
+_LIVING = Keyed("tweets", _BODY, where={"alive": True})
 # What a tombstone must not have: whatever says what the text was.
 SAID: Doc = dict.fromkeys(("alive", "text", "hashtags", "tags", "mentions", "terms", "reply_author"), "")
 
@@ -37,6 +38,7 @@ class Tweets:
     """Every tweet. What is deleted is absent from every answer here except `author_of`."""
 
     def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
         self._tweets = mongo.tweets
         self._users = mongo.users
         self._idempotency = mongo.idempotency
@@ -156,9 +158,11 @@ class Tweets:
 
     async def get_many(self, tweet_ids: Sequence[int]) -> list[Tweet | None]:
         """Tweets in the order of `tweet_ids`, None where there is none or it was deleted. One round trip."""
-        query = {"_id": {"$in": list(tweet_ids)}, "alive": True}
-        found = {doc["_id"]: _tweet(doc) async for doc in self._tweets.find(query, _BODY)}
-        return [found.get(tweet_id) for tweet_id in tweet_ids]
+        return await self.find_many(tweet_ids).alone()
+
+    def find_many(self, tweet_ids: Sequence[int]) -> Look[list[Tweet | None]]:
+        """`get_many`, to be asked together with others."""
+        return in_order(self._mongo, _LIVING, tweet_ids, _tweet)
 
     async def get(self, tweet_id: int) -> Tweet | None:
         """One tweet, None if it is absent or deleted."""
@@ -214,7 +218,7 @@ class Tweets:
     def find_newest(self, author_id: int, bounds: Doc, first: int) -> Find[list[int]]:
         """`newest` for one author, to be asked together with others."""
         query = {"author": author_id, "alive": True, "_id": bounds}
-        return Find(self._tweets, query, {"_id": 1}, ids_of, OF_AUTHOR, first)
+        return Find(self._mongo, "tweets", query, {"_id": 1}, ids_of, OF_AUTHOR, first)
 
     async def newest_unprompted(self, author_ids: Sequence[int], bounds: Doc, first: int) -> list[int]:
         """As `newest`, without replies. Covered."""

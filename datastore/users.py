@@ -18,11 +18,13 @@ from datastore.errors import DomainError, ErrorCode
 from datastore.mongo import Collection, Doc, DuplicateKeyError, Mongo
 from datastore.records import Account, Roads, User
 from datastore.reservations import Reservations, Reserved
+from datastore.together import Keyed, Look, in_order
 
 _PROFILE: Doc = {"username": 1, "display_name": 1, "bio": 1, "followers": 1, "following": 1, "tweets": 1, "top": 1}
 _ACCOUNT: Doc = _PROFILE | {"email": 1, "password": 1}
 # Not a tombstone. In every filter: a check before a write would be too early.
 _ALIVE: Doc = {"deleted_at": None}
+_PEOPLE = Keyed("users", _PROFILE, where=_ALIVE)
 # What says who somebody was goes with the very write that deletes them; the rest goes with the purge.
 _PERSONAL = ("username", "display_name", "bio", "prefixes", "email", "email_key", "password")
 # Longer than a sign-up may take between its first write and its last (REQUEST_SECONDS). Only politeness hangs on it:
@@ -38,6 +40,7 @@ class Users:
     """The people of Perch."""
 
     def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
         self._users = mongo.users
         # By the field of a person that has the value; in the order in which they are taken.
         self._reservations = {
@@ -93,9 +96,11 @@ class Users:
 
     async def get_many(self, user_ids: Sequence[int]) -> list[User | None]:
         """Profiles in the order of `user_ids`, None where there is none. One round trip."""
-        query = {"_id": {"$in": list(user_ids)}} | _ALIVE
-        found = {doc["_id"]: _user(doc) async for doc in self._users.find(query, _PROFILE)}
-        return [found.get(user_id) for user_id in user_ids]
+        return await self.find_many(user_ids).alone()
+
+    def find_many(self, user_ids: Sequence[int]) -> Look[list[User | None]]:
+        """`get_many`, to be asked together with others."""
+        return in_order(self._mongo, _PEOPLE, user_ids, _user)
 
     async def get(self, user_id: int) -> User | None:
         """One profile."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from datastore import ids
-from datastore.changes import Event, EventName
 from datastore.counters import next_after, slice_of
 from datastore.drift import Drift, Judged, Kind, Look, Position
+from datastore.events import Event, EventName
 from datastore.mongo import Doc, Mongo
 from datastore.quiet import Quiet
 from realtime.handlers import Rooms

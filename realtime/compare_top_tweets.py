@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from datastore import ids
-from datastore.changes import Event, EventName
 from datastore.drift import Drift, Judged, Kind, Look, Position
+from datastore.events import Event, EventName
 from datastore.quiet import UNKNOWN, Quiet
 from datastore.records import TopWindow
 from realtime.handlers import Rooms

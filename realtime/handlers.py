@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from datastore.blocks import Blocks
-from datastore.changes import Event, EventName
+from datastore.events import Event, EventName
 from datastore.follows import WALK_BATCH, Follows
 from datastore.records import Roads
 from datastore.retweets import Retweets

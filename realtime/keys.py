@@ -149,8 +149,8 @@ def lease(partition: int) -> str:
 WORKERS = "lease:{events}:workers"
 # String: who relays into this very data set. Gone after a flush, and then the relay rewinds.
 RELAY_MARK = "relay:{events}:mark"
-# Hash, partition -> the last heartbeat that was handled there with everything before it.
-HEARTBEATS = "relay:{events}:beats"
+# Sorted set, partition by the last heartbeat that was handled there with everything before it. It only grows.
+HEARTBEATS = "relay:{events}:passed"
 # Stream of events that failed five times, with the reason; at most 10,000.
 DEAD_LETTERS = "events:{events}:dead"
 # On Redis Cluster only. Sets of slots whose primary missed writes and is to be emptied of what can be rebuilt when it

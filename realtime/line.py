@@ -13,6 +13,7 @@ from contextvars import Context
 from math import inf
 from typing import Any
 
+import hiredis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
@@ -74,7 +75,7 @@ class _Open:
     def __init__(self, connection: AbstractConnection, seconds: float) -> None:
         self._connection, self._seconds = connection, seconds
         self._loop = asyncio.get_running_loop()
-        self._commands: list[Command] = []
+        self._commands: list[bytes] = []
         self._some = asyncio.Event()
         # Who waits, longest first.
         self._owed: deque[asyncio.Future[Any]] = deque()
@@ -83,7 +84,7 @@ class _Open:
 
     async def call(self, command: Command) -> Any:
         answer: asyncio.Future[Any] = self._loop.create_future()
-        self._commands.append(command)
+        self._commands.append(self._packed(command))
         self._owed.append(answer)
         self._some.set()
         timer = self._loop.call_later(self._seconds, self._look, answer)
@@ -91,6 +92,14 @@ class _Open:
             return await answer
         finally:
             timer.cancel()
+
+    def _packed(self, command: Command) -> bytes:
+        """As it goes over the wire. redis-py writes it in Python, in ten times as long."""
+        try:
+            packed: bytes = hiredis.pack_command(command)
+            return packed
+        except TypeError:  # MongoDB's integers are of a class of their own
+            return b"".join(self._connection.pack_commands([command]))
 
     def _look(self, answer: "asyncio.Future[Any]") -> None:
         """Its time is over. A loop that was held up itself comes here before it reads what has come meanwhile."""
@@ -105,8 +114,7 @@ class _Open:
             await self._some.wait()
             self._some.clear()
             commands, self._commands = self._commands, []
-            packed = self._connection.pack_commands(commands)
-            await self._connection.send_packed_command(packed, check_health=False)
+            await self._connection.send_packed_command([b"".join(commands)], check_health=False)
 
     async def _receive(self) -> None:
         while True:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from datastore.joined import Joined
 from datastore.mongo import Mongo, PyMongoError
 from datastore.records import Session
 from datastore.sessions import Sessions
@@ -38,6 +39,7 @@ class OpenSessions:
         self._since = -1.0
         # When each was last asked for.
         self._asked: dict[int, float] = {}
+        self._coming = Joined(self._open)
 
     def _none(self) -> ProcessCopies[Session]:
         return ProcessCopies(KEPT, int(LIFE_SECONDS * 1000), self._clock)
@@ -54,6 +56,14 @@ class OpenSessions:
         if session_id in self._asked or len(self._asked) < KEPT:
             self._asked[session_id] = self._clock()
         return session
+
+    async def get_once(self, session_id: int) -> Session | None:
+        """The session as it is now, None if it has ended; for who hears of its end otherwise, as sockets do, so that
+        nobody looks again. One round trip for all who ask at this moment, from a server that died for example."""
+        return await self._coming.get(session_id)
+
+    async def _open(self, session_ids: list[int]) -> dict[int, Session]:
+        return {one.id: one for one in await self.truth.get_many(session_ids, datetime.now(UTC))}
 
     def _keep(self, session_id: int, session: Session | None, began: float) -> None:
         if began > self._since:

@@ -31,7 +31,7 @@ from realtime.timelines import Bounds, Timelines
 from realtime.top_tweets import TopTweets
 from realtime.top_users import TopUsers
 from realtime.topics import Topics
-from realtime.worker import Worker, handled_beats
+from realtime.worker import Worker, handled_beat
 
 # What a process that ends waits for a store that is away.
 CLOSE_SECONDS = 2.0
@@ -122,5 +122,5 @@ async def settle(changes: Changes, redis: Client, partitions: int) -> None:
     A heartbeat is sent through: it comes out of each partition behind what went in before it.
     """
     beat = await changes.beat()
-    while handled_beats(await redis.hgetall(keys.HEARTBEATS), partitions) < beat:
+    while await handled_beat(redis, partitions) < beat:
         await asyncio.sleep(_LOOK_SECONDS)

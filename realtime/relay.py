@@ -14,19 +14,11 @@ from typing import Any
 import structlog
 from redis.exceptions import ResponseError
 
-from datastore.changes import (
-    ENTRY_MADE,
-    Change,
-    ChangeReader,
-    Changes,
-    Event,
-    EventName,
-    HistoryLostError,
-    Lease,
-    Token,
-)
+from datastore.changes import Change, ChangeReader, Changes, HistoryLostError, Lease, Token
+from datastore.events import ENTRY_MADE, Event, EventName
 from datastore.mongo import PyMongoError
 from datastore.rescan import Rescan, rescan, since_ms
+from datastore.trails import Trails
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisError
 from realtime.primaries import Primaries
@@ -73,6 +65,7 @@ class Relay:
         forget_live: Callable[[], Awaitable[None]],
     ) -> None:
         self._changes = changes
+        self._trails = Trails(changes.mongo)
         self._redis = redis
         self._scripts = Scripts(redis)
         self._primaries = Primaries(redis)
@@ -158,7 +151,8 @@ class Relay:
                 batch.append(queue.get_nowait())
             while len(self._waiting) >= WAITING_LIMIT:
                 await asyncio.sleep(self._waits.watermark)
-            await self._append_batch(batch)
+            async with self._trails.stage(dict.fromkeys(_made(batch), "relay")):
+                await self._append_batch(batch)
 
     async def _append_batch(self, batch: Sequence[Change]) -> None:
         """One round trip: all events in order, or none if Redis forgot what it was filled with."""
@@ -175,8 +169,7 @@ class Relay:
             marks = tuple((partition, next(left)) for partition in self._partitions_of(change.event))
             self._waiting.append(_Waiting(marks, change.token))
         self._unappended -= len(batch)
-        made = (change.event.subject_id for change in batch if change.event.name in ENTRY_MADE)
-        telemetry.note_ages(telemetry.ENTRIES_RELAYED, made)
+        telemetry.note_ages(telemetry.ENTRIES_RELAYED, _made(batch))
 
     def _partitions_of(self, event: Event) -> Sequence[int]:
         if event.name is EventName.HEARTBEAT:
@@ -232,6 +225,10 @@ class Relay:
             if "start" in token:
                 log.info("relay.rescanned")
                 raise _RewindError("what was rescanned is handled")
+
+
+def _made(batch: Sequence[Change]) -> list[int]:
+    return [change.event.subject_id for change in batch if change.event.name in ENTRY_MADE]
 
 
 async def ensure_group(redis: Client, stream: str) -> None:

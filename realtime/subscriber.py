@@ -6,10 +6,11 @@ the two read each other's answers.
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import structlog
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.exceptions import MovedError
 
 from realtime.connect import Client, RedisError
@@ -74,14 +75,22 @@ class Subscriber:
             while True:
                 try:
                     # Silence is no failure, whatever the time limit on answers is.
-                    kind, channel, data = await connection.read_response(timeout=math.inf)
+                    self._took(await connection.read_response(timeout=math.inf))
                 except MovedError as moved:
                     self._refused(moved)
-                else:
-                    self._take(kind, channel, data)
+                for message in _at_hand(connection):
+                    self._took(message)
         finally:
             self._connection = None
             await connection.disconnect(nowait=True)
+
+    def _took(self, message: Any) -> None:
+        if isinstance(message, MovedError):
+            self._refused(message)
+        elif isinstance(message, Exception):
+            raise message
+        else:
+            self._take(*message)
 
     async def _send(self, *command: str) -> None:
         """Send, or leave it to the next connection. NOTE: redis-py would connect a closed connection again here."""
@@ -92,3 +101,11 @@ class Subscriber:
             await connection.send_command(*command, check_health=False)
         except (RedisError, OSError):
             log.warning("hub.send_failed", command=command[0])
+
+
+def _at_hand(connection: Any) -> Iterator[Any]:
+    """What came along with the message that was read last, as hiredis has it already; a refusal as its exception. To
+    ask the connection for each costs several times as much, and a busy process is sent thousands a second."""
+    gets = connection._parser._reader.gets
+    while (message := gets()) is not NOT_ENOUGH_DATA:
+        yield message

@@ -5,11 +5,10 @@ A page is a pure function of MongoDB now; Redis remembers its newest part. A mis
 """
 
 import asyncio
-import heapq
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby, islice
+from itertools import islice
 from typing import Self
 
 import structlog
@@ -126,13 +125,7 @@ class Timelines:
         away = token is None
         finds = (*self._entries.find_newest(reader_id, count, before), self._follows.find_top_followees(reader_id))
         *own, pulled = await together(*finds)
-        sets = (
-            [_AWAY]
-            if away
-            else await asyncio.gather(
-                self._kept(reader_id, count, before), *(self._recent(author, count, before) for author in pulled)
-            )
-        )
+        sets = [_AWAY] if away else await self._sets(reader_id, pulled, count, before)
         floor = max(kept.floor for kept in sets)
         found = [[entry for entry in kept.entry_ids if entry > floor] for kept in sets]
         entry_ids = _union(count, *own, *found)
@@ -140,6 +133,13 @@ class Timelines:
             below = floor + 1 if before is None else min(before, floor + 1)
             entry_ids = _union(count, entry_ids, await self._from_truth(reader_id, count, below))
         return Skeleton(entry_ids[:first], len(entry_ids) > first, token or "", frozenset(pulled), sets[0].copies)
+
+    async def _sets(self, reader_id: int, pulled: Sequence[int], count: int, before: int | None) -> list[_Kept]:
+        """What Redis serves of the reader's timeline and of each followed top user's entries, side by side."""
+        own = self._kept(reader_id, count, before)
+        if not pulled:
+            return [await own]
+        return await asyncio.gather(own, *(self._recent(author, count, before) for author in pulled))
 
     async def _live_token(self, reader_id: int) -> str | None:
         """ "own/top"; empty if Redis cannot serve the timeline now, None if it does not answer."""
@@ -267,7 +267,7 @@ class Timelines:
 
 def _union(count: int, *lists: Sequence[int]) -> list[int]:
     """The `count` highest of some descending lists, each once."""
-    return [entry for entry, _ in islice(groupby(heapq.merge(*lists, reverse=True)), count)]
+    return sorted(set().union(*lists), reverse=True)[:count]
 
 
 def _batches(values: Iterable[int], size: int) -> Iterator[list[int]]:

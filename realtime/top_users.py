@@ -10,8 +10,8 @@ handles an author's events; one that was taken for dead may end late, so both se
 from collections.abc import Sequence
 
 from datastore import ids
-from datastore.changes import Event, EventName
 from datastore.entries import Entries
+from datastore.events import Event, EventName
 from datastore.follows import Follows
 from datastore.records import Roads
 from datastore.users import Users

@@ -7,14 +7,14 @@ batch for a lane of their own, so that nobody else waits for them.
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 import structlog
 from redis.exceptions import ResponseError
 
-from datastore import ids, tracing
-from datastore.changes import ENTRY_MADE, Event, EventName
+from datastore import ids
+from datastore.events import ENTRY_MADE, Event, EventName
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisError, passes_by_itself
 from realtime.handlers import HANDLERS, Rooms, TooManyError
@@ -28,6 +28,8 @@ T = TypeVar("T")
 EVENTS_PER_BATCH = 100
 # An event that failed so often is set aside, so that those behind it move on.
 DELIVERIES = 5
+# What its count of deliveries is set to while an event is handled with nothing beside it.
+ALONE = 1000
 DEAD_LETTERS_KEPT = 10_000
 
 
@@ -120,18 +122,24 @@ class Worker:
             deliveries = [delivery(stream, entry) for entry in entries if entry[1]]
             if deliveries:
                 log.info("worker.claimed", partition=partition, events=len(deliveries))
-                await self._bury_killers(stream, deliveries)
-                await self._handle(deliveries)
+                await self._handle_claimed(stream, deliveries)
             if start == "0-0":
                 return
 
-    async def _bury_killers(self, stream: str, deliveries: list[Delivery]) -> None:
-        """Set aside events whose every delivery ended a worker."""
+    async def _handle_claimed(self, stream: str, deliveries: list[Delivery]) -> None:
+        """Together, unless workers have ended with them again and again: then one by one, each with a mark, so that the
+        one that ends them is told from those that were beside it, and set aside."""
         pending: Any = await self._redis.xpending_range(stream, keys.GROUP, "-", "+", len(deliveries), self._name)
-        killers = {row["message_id"] for row in pending if row["times_delivered"] > DELIVERIES}
-        for killer in [one for one in deliveries if one.entry_id in killers]:
-            await self._bury(killer, "its handler did not survive")
-            deliveries.remove(killer)
+        times = {row["message_id"]: row["times_delivered"] for row in pending}
+        if max(times.values(), default=0) < DELIVERIES:
+            return await self._handle(deliveries)
+        for one in deliveries:
+            if times.get(one.entry_id, 0) > ALONE:
+                await self._bury(one, "its handler did not survive")
+                continue
+            await self._redis.xclaim(stream, keys.GROUP, self._name, 0, [one.entry_id], retrycount=ALONE)
+            await self._handle([one])
+            await self._lanes.passed(one.partition)
 
     async def _handle(self, deliveries: Sequence[Delivery]) -> None:
         """Run the handlers, write, acknowledge: together if nothing fails, else one by one."""
@@ -184,12 +192,8 @@ class Worker:
 
     async def _run(self, deliveries: Sequence[Delivery], rooms: Rooms) -> list[Delivery]:
         """Run events whose requests were traced within the same traces, and the others."""
-        if not tracing.is_on():
-            return await self._run_all(deliveries, rooms)
         names = {int(one.fields.get("s", 0)): f"event {one.fields.get('e')}" for one in deliveries if _is_entry(one)}
-        parents = await rooms.trails.found(names)
-        with tracing.spans([(names[entry], parent) for entry, parent in parents.items()]) as begun:
-            await rooms.trails.pass_on(dict(zip(parents, begun, strict=False)))
+        async with rooms.trails.stage(names):
             return await self._run_all(deliveries, rooms)
 
     async def _run_all(self, deliveries: Sequence[Delivery], rooms: Rooms) -> list[Delivery]:
@@ -227,7 +231,8 @@ class Worker:
             for one in deliveries:
                 pipe.xack(keys.events(one.partition), keys.GROUP, one.entry_id)
                 if _is_beat(one):
-                    pipe.hset(keys.HEARTBEATS, str(one.partition), one.fields["s"])
+                    # One that waited behind lanes, or was handled again, may come late: it takes nothing back.
+                    pipe.zadd(keys.HEARTBEATS, {str(one.partition): int(one.fields["s"])}, gt=True)
                 telemetry.EVENTS_HANDLED.labels(one.fields.get("e", "junk")).inc()
                 if _is_entry(one):
                     telemetry.FANOUT_LAG.observe(max(now_ms - ids.at_ms(int(one.fields["s"])), 0) / 1000)
@@ -274,6 +279,8 @@ def _is_entry(one: Delivery) -> bool:
     return one.fields.get("e") in ENTRY_MADE
 
 
-def handled_beats(beats: Mapping[Any, Any], partitions: int) -> int:
-    """The heartbeat that every partition has handled, 0 if one has none yet."""
+async def handled_beat(redis: Client, partitions: int) -> int:
+    """The heartbeat that every partition has handled, 0 if one has none yet. One round trip."""
+    found: Any = await redis.zrange(keys.HEARTBEATS, 0, -1, withscores=True)
+    beats = dict(found)
     return min(int(beats.get(str(partition), 0)) for partition in range(partitions))

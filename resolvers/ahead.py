@@ -3,25 +3,25 @@
 from collections.abc import Collection
 from typing import Any
 
-from datastore.together import Find, together
+from datastore.together import Asked, together
 from resolvers.context import Context
 
 
 async def together_with_flags(
-    context: Context, tweet_ids: Collection[int], wanted: Collection[str], *finds: Find[Any]
+    context: Context, tweet_ids: Collection[int], wanted: Collection[str], *finds: Asked[Any]
 ) -> list[Any]:
     """What the finds make, in order. One round trip; in the same one what the viewer did to these tweets, for those of
     the `wanted` fields that tell it: the loaders have it ready afterwards."""
     flags = _flags(context, tweet_ids, wanted)
     asked = [*finds, *(find for _, find in flags)]
-    found = await together(*asked) if len(asked) > 1 else [await asked[0].alone()] if asked else []
+    found = await together(*asked) if asked else []
     for (loader, _), those in zip(flags, found[len(finds) :], strict=True):
         for tweet_id in tweet_ids:
             loader.ready((context.viewer_id, tweet_id), tweet_id in those)
     return found[: len(finds)]
 
 
-def _flags(context: Context, tweet_ids: Collection[int], wanted: Collection[str]) -> list[tuple[Any, Find[set[int]]]]:
+def _flags(context: Context, tweet_ids: Collection[int], wanted: Collection[str]) -> list[tuple[Any, Asked[set[int]]]]:
     """What has to be asked for the fields that say what the viewer did, and whose they are."""
     viewer_id, services, loaders = context.viewer_id, context.services, context.loaders
     if viewer_id is None or not tweet_ids:

@@ -16,9 +16,10 @@ from realtime.reader import Numbered
 from resolvers.context import Services
 from resolvers.live import bodiless
 from resolvers.loaders import Loaders
-from resolvers.timelines import Hydrated, Shown, present, read_shown, visible
+from resolvers.timelines import Hydrated, Shown, read_shown, shown_as
 
 NOBODY: set[int] = set()
+NOTHING: dict[int, Regard] = {}
 # (viewer, event): one reader's question about one event.
 Asked = tuple[int, Numbered]
 
@@ -76,8 +77,10 @@ class Audience:
             regards_of.setdefault(viewer_id, {})[other] = regard
         found: list[HomeEdge | None] = []
         for viewer_id, numbered in asked:
-            follows, standing = follows_of.get(viewer_id, NOBODY), regards_of.get(viewer_id, {})
-            found.append(_edge(viewer_id, numbered, Hydrated(living, shown.retweeters, follows, standing)))
+            follows, standing = follows_of.get(viewer_id, NOBODY), regards_of.get(viewer_id, NOTHING)
+            hydrated = Hydrated(living, shown.retweeters, follows, standing)
+            # No author: 0, who wrote nothing.
+            found.append(shown_as(viewer_id, numbered.entry_id, hydrated, (numbered.author_id,)))
         return found
 
 
@@ -86,9 +89,3 @@ def _concerned(shown: Shown, entry_id: int) -> list[int]:
     tweet = shown.tweets[entry_id]
     people = (tweet.author_id, shown.retweeters.get(entry_id), tweet.reply_author_id)
     return [person for person in people if person is not None]
-
-
-def _edge(viewer_id: int, numbered: Numbered, hydrated: Hydrated) -> HomeEdge | None:
-    kept = visible(viewer_id, [numbered.entry_id], hydrated)
-    pulled = [numbered.author_id] if numbered.author_id else []
-    return present(viewer_id, kept, hydrated, pulled)[0] if kept else None

@@ -24,8 +24,9 @@ def viewer(context: Context) -> int:
     return context.viewer_id
 
 
-async def authenticate(context: Context, authorization: str | None) -> None:
-    """Settle who asks from an Authorization value; without one they stay anonymous. Raises UNAUTHENTICATED.
+async def authenticate(context: Context, authorization: str | None, lasting: bool = False) -> None:
+    """Settle who asks from an Authorization value; without one they stay anonymous. Raises UNAUTHENTICATED. `lasting`:
+    for a connection that is told when its session ends.
 
     A session that has ended is refused, whatever its token says: at once by the process that ended it, by any other
     within a second (realtime/open_sessions.py). Raises UNAVAILABLE while nobody can look.
@@ -34,8 +35,9 @@ async def authenticate(context: Context, authorization: str | None) -> None:
     if token is None:
         return
     identity = context.services.credentials.identify(token)
+    sessions, session_id = context.services.open_sessions, identity.session_id
     try:
-        session = await context.services.open_sessions.get(identity.session_id, context.now())
+        session = await (sessions.get_once(session_id) if lasting else sessions.get(session_id, context.now()))
     except PyMongoError as error:
         raise outage(error) or error from error
     if session is None or session.user_id != identity.user_id:

@@ -9,7 +9,7 @@ from realtime import telemetry
 from realtime.reader import Numbered
 from resolvers import guards, selection
 from resolvers.context import Context, Info, Watch
-from resolvers.timelines import hydrate, present, visible
+from resolvers.timelines import hydrate, shown_as
 
 
 async def home_timeline_events(info: Info, after: str | None) -> AsyncGenerator[HomeTimelineEvent, None]:
@@ -53,6 +53,5 @@ async def _event(
     if event := bodiless(numbered):
         return event
     hydrated = await hydrate(context, viewer_id, [numbered.entry_id], wanted)
-    kept = visible(viewer_id, [numbered.entry_id], hydrated)
-    pulled = [numbered.author_id] if numbered.author_id else []
-    return TweetAdded(numbered.token, present(viewer_id, kept, hydrated, pulled)[0]) if kept else None
+    edge = shown_as(viewer_id, numbered.entry_id, hydrated, (numbered.author_id,))
+    return TweetAdded(numbered.token, edge) if edge else None

@@ -26,7 +26,9 @@ class Loader(Generic[K, V]):
 
     def __init__(self, batch: Batch[K, V], name: str = "other") -> None:
         self._ready: dict[K, V] = {}
-        self._loader: DataLoader[K, V] = DataLoader(_contained(batch, name), max_batch_size=1000)
+        self._batch, self._name = batch, name
+        # Made at the first use: most loaders of an operation have none.
+        self._loader: DataLoader[K, V] | None = None
 
     def ready(self, key: K, value: V) -> None:
         """Hand in a value that a parent read already: `load` then answers without waiting."""
@@ -44,6 +46,8 @@ class Loader(Generic[K, V]):
         """
         if key in self._ready:
             return self._ready[key]
+        if self._loader is None:
+            self._loader = DataLoader(_contained(self._batch, self._name), max_batch_size=1000)
         return asyncio.shield(self._loader.load(key))
 
     async def get(self, key: K) -> V:

@@ -30,8 +30,8 @@ class Taker(Protocol):
     """Who takes the events of one subscription."""
 
     @property
-    def writable(self) -> bool:
-        """Whether the client has read enough to be sent more."""
+    def is_writable(self) -> Callable[[], bool]:
+        """Tells whether the client has read enough to be sent more."""
 
     async def drained(self) -> None:
         """Wait until it is writable."""
@@ -114,7 +114,7 @@ class Rounds:
             del self._ready[listener]
             if listener.busy:
                 continue  # whatever it is, it ends by waking
-            if not listener.taker.writable:
+            if not listener.taker.is_writable():
                 self._busy(listener, listener.taker.drained)
                 continue
             before = len(taken)
@@ -146,7 +146,7 @@ class Rounds:
             if event is None or listener.ended.done():
                 continue
             try:
-                if listener in late or not listener.taker.writable:
+                if listener in late or not listener.taker.is_writable():
                     late.setdefault(listener, []).append((event, None))
                 elif begun := listener.taker.give(event, scene):
                     late[listener] = [(event, begun)]

@@ -142,6 +142,13 @@ async def read_shown(services: Services, loaders: Loaders, entry_ids: Sequence[i
     return Shown(tweets, {retweet.id: retweet.author_id for retweet in retweets})
 
 
+def shown_as(viewer_id: int, entry: int, hydrated: Hydrated, pulled: Collection[int] = ()) -> HomeEdge | None:
+    """The edge of one entry, None if the viewer may not see it now: see `visible` and `present`."""
+    if entry not in hydrated.tweets or not _shows(viewer_id, entry, hydrated):
+        return None
+    return _edge(viewer_id, entry, hydrated, pulled)
+
+
 def visible(viewer_id: int, entry_ids: Sequence[int], hydrated: Hydrated) -> list[int]:
     """The entries the viewer may see now, in order: not deleted, from somebody still followed, nobody hidden by a block
     or a mute, the rules of replies and retweets met."""

@@ -2,10 +2,11 @@
 
 import base64
 import re
+from functools import lru_cache
 
 from datastore.errors import bad_input
 from datastore.records import CursorKind, Key
-from schema.globalid import is_number, unpack
+from schema.globalid import KEPT, is_number, unpack
 
 # Two tokens of realtime.scripts.fresh_token, each perhaps with a place behind a dot; or nothing.
 _POSITION = re.compile(r"([0-9a-f]{1,32}(\.[0-9a-z]{1,8})?/[0-9a-f]{1,32}(\.[0-9a-z]{1,8})?)?")
@@ -28,6 +29,7 @@ _PARTS = {
 }
 
 
+@lru_cache(KEPT)
 def encode(kind: CursorKind, key: Key) -> str:
     """The cursor of one edge."""
     return _pack(f"{kind}:{'.'.join(map(str, key))}")

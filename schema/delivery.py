@@ -1,7 +1,7 @@
 """Delivery: homeTimelineEvents for all who subscribed in this process. Knows no socket: see Outlet."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Hashable, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -32,8 +32,8 @@ class Outlet(Protocol):
     """Where the payloads of one subscription go."""
 
     @property
-    def writable(self) -> bool:
-        """Whether the client has read enough to be sent more."""
+    def is_writable(self) -> Callable[[], bool]:
+        """Tells whether the client has read enough to be sent more."""
 
     async def drained(self) -> None:
         """Wait until it is writable."""
@@ -45,15 +45,12 @@ class Outlet(Protocol):
 class Teller:
     """Takes the events of one subscription, and tells them in its words. See resolvers.rounds.Taker."""
 
-    __slots__ = ("_begun", "_outlet", "drained")
+    __slots__ = ("_begun", "_outlet", "drained", "is_writable")
 
     def __init__(self, begun: Begun, outlet: Outlet) -> None:
         self._begun, self._outlet = begun, outlet
-        self.drained = outlet.drained
-
-    @property
-    def writable(self) -> bool:
-        return self._outlet.writable
+        # Asked twice for each event: whoever knows is asked at once.
+        self.drained, self.is_writable = outlet.drained, outlet.is_writable
 
     def give(self, event: HomeTimelineEvent, scene: Scene) -> "Text | asyncio.Task[Text] | None":
         """Write the event, if that needs no wait; else its text."""
@@ -136,10 +133,7 @@ class Waiting:
         self._events: list[tuple[str, bytes]] = []
         self._empty = asyncio.Event()
         self._empty.set()
-
-    @property
-    def writable(self) -> bool:
-        return self._empty.is_set()
+        self.is_writable = self._empty.is_set
 
     async def drained(self) -> None:
         await self._empty.wait()

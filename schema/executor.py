@@ -20,13 +20,15 @@ from graphql import (
     get_named_type,
     is_leaf_type,
 )
+from graphql.execution.collect_fields import collect_fields
+from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema.limits import CACHED_DOCUMENTS
-from schema.shapes import Complete, Reading, Site, completion
+from schema.shapes import Complete, Kept, Reading, Site, completion
 
 # Where a schema keeps what is made for its documents.
-_SHAPES = "perch.shapes"
+_SHAPES, _KEPT = "perch.shapes", "perch.kept"
 # Of one field for the values of the variables that @skip and @include ask: enough for those of a client; who tries more
 # is answered by graphql-core alone.
 VARIANTS = 16
@@ -37,6 +39,18 @@ class Shaped(StrawberryGraphQLCoreExecutionContext):
 
     # Whether a shape has failed in this operation: then nobody tries another one.
     by_the_book = False
+
+    def root(self) -> tuple[str, Complete | None]:
+        """Of an operation with one outermost field, what stands in the answer before its value, and the shape of its
+        values."""
+        parent: Any = self.schema.get_root_type(self.operation.operation)
+        found = collect_fields(
+            self.schema, self.fragments, self.variable_values, parent, self.operation, self.hide_suggestions
+        )
+        ((name, details),) = found.grouped_field_set.items()
+        field: Any = self.schema.get_field(parent, details[0].node.name.value)
+        info = self.build_resolve_info(field, [one.node for one in details], parent, Path(None, name, parent.name))
+        return name, self._shape(field.type, details, info)
 
     def complete_value(
         self,
@@ -52,7 +66,7 @@ class Shaped(StrawberryGraphQLCoreExecutionContext):
         complete = None if self.by_the_book else self._shape(return_type, field_details_list, info)
         if complete is None:
             return super().complete_value(*given)
-        reading = Reading(self)
+        reading = Reading(self, self.schema.extensions.setdefault(_KEPT, Kept()))
         try:
             value = complete(result, reading)
         except Exception:
@@ -73,8 +87,7 @@ class Shaped(StrawberryGraphQLCoreExecutionContext):
         return value
 
     def _by_the_book(self, given: Any, reading: Reading) -> Any:
-        for awaitable, *_ in reading.waiting:
-            _drop(awaitable)
+        reading.drop()
         self.by_the_book = True
         return super().complete_value(*given)
 
@@ -145,10 +158,3 @@ async def _all(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
             one.cancel()
         await asyncio.gather(*futures, return_exceptions=True)
         raise
-
-
-def _drop(awaitable: Any) -> None:
-    """Let go of what nobody waits for any more."""
-    end = getattr(awaitable, "close", None) or getattr(awaitable, "cancel", None)
-    if end:
-        end()

@@ -30,8 +30,13 @@ class TextFrames(ASGIWebSocketAdapter):
     @property
     def writable(self) -> bool:
         """Whether the client has read enough of what it was sent."""
-        writable: bool = self._protocol.writable.is_set()
-        return writable
+        return self.is_writable()
+
+    @property
+    def is_writable(self) -> Callable[[], bool]:
+        """What tells so, as often as it is asked."""
+        asked: Callable[[], bool] = self._protocol.writable.is_set
+        return asked
 
     async def drained(self) -> None:
         """Wait until it has, or is gone."""
@@ -41,6 +46,10 @@ class TextFrames(ASGIWebSocketAdapter):
         """One text message, at once. Nothing if the connection closes."""
         if self.ws.application_state is not WebSocketState.DISCONNECTED:
             self._protocol.push(frame(*parts))
+
+    def bound(self, unread_bytes: int) -> None:
+        """Have the system hold no more for a client that does not read."""
+        self._protocol.bound(unread_bytes)
 
     def abort(self) -> None:
         """Drop the connection."""
@@ -90,15 +99,12 @@ def frame(*parts: bytes) -> bytes:
 class Outlet:
     """Where the events of one operation go: `next` messages, straight to the transport. See schema.delivery.Outlet."""
 
-    __slots__ = ("_frames", "_head", "_operation", "drained")
+    __slots__ = ("_frames", "_head", "_operation", "drained", "is_writable")
 
     def __init__(self, frames: TextFrames, operation: Operation[Context, None], drained: Drained) -> None:
         self._frames, self._operation, self.drained = frames, operation, drained
+        self.is_writable = frames.is_writable
         self._head = b'{"id":%b,"type":"next","payload":' % orjson.dumps(operation.id)
-
-    @property
-    def writable(self) -> bool:
-        return self._frames.writable
 
     def write(self, _: str, payload: bytes) -> None:
         if not self._operation.completed:

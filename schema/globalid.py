@@ -2,13 +2,18 @@
 
 import base64
 import binascii
+from functools import lru_cache
 
 import strawberry
 
 from datastore.errors import bad_input
 from datastore.ids import MAX_ID
 
+# What is shown is shown again: some hundred bytes each.
+KEPT = 10_000
 
+
+@lru_cache(KEPT)
 def encode(type_name: str, id_: int) -> strawberry.ID:
     """The opaque id of one object."""
     return strawberry.ID(base64.urlsafe_b64encode(f"{type_name}:{id_}".encode()).decode().rstrip("="))

@@ -17,6 +17,7 @@ from resolvers.context import Context, Watch
 from schema import cursors
 from schema.build import PerchSchema
 from schema.cost import objects
+from schema.shapes import Reading
 
 # Stands for the reader's position while a text is made. Random: nobody can write a tweet that holds it.
 _HOLE = f"{secrets.token_hex(16)}/0"
@@ -63,22 +64,45 @@ class Plan:
         raw = watch.info._raw_info
         self._schema = schema
         document = DocumentNode(definitions=(raw.operation, *raw.fragments.values()))
-        built = schema.execution_context_class.build(raw.schema, document, raw_variable_values=variables)
+        built: Any = schema.execution_context_class.build(raw.schema, document, raw_variable_values=variables)
         if isinstance(built, list):  # cannot be: the operation has been begun with these very variables
             raise built[0]
-        self._executor: Any = built
+        self._executor = built
+        self._name, self._complete = built.root()
 
     def text(self, context: Observed, event: HomeTimelineEvent) -> "Text | asyncio.Task[Text]":
         """The event as this document shows it, to whom the context belongs; a task where fields must wait. Errors of
         fields are part of it."""
+        context.asked = False
+        if data := self._shaped(context, event):
+            return self._text(context, ExecutionResult(data, None))
         executor = self._executor.build_per_event_executor(event)
         executor.context_value = context
-        context.asked = False
         found: Any = execute_subscription_event(executor)
         if executor.is_awaitable(found):
             # A task of its own: who asks first may leave, and the text is made all the same.
             return asyncio.create_task(self._awaited(context, found))
         return self._text(context, found)
+
+    def _shaped(self, context: Observed, event: HomeTimelineEvent) -> dict[str, Any] | None:
+        """What graphql-core would give, past all that it looks at for every event anew; None where it has to be asked:
+        where a field fails, or waits."""
+        if self._complete is None:
+            return None
+        self._executor.context_value = context
+        reading = Reading(self._executor)
+        try:
+            value = self._complete(event, reading)
+        except Exception:
+            return None
+        finally:
+            self._executor.context_value = None
+        if reading.waiting:
+            # So it will be with the next event.
+            self._complete = None
+            reading.drop()
+            return None
+        return {self._name: value}
 
     async def _awaited(self, context: Observed, found: Awaitable[ExecutionResult]) -> Text:
         return self._text(context, await found)

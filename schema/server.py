@@ -1,10 +1,13 @@
 """The wire: uvicorn's server, its HTTP and its websocket, as Perch needs them. It opens no client, reads no setting."""
 
+import asyncio
 import socket
+import time
 from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
@@ -12,19 +15,32 @@ from websockets.http11 import Request
 from schema.slim import Gate, Inbox
 from schema.sockets import Sockets
 
+# How often a server that stops looks whether everybody has gone.
+LOOK_SECONDS = 0.02
+
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which sends the sockets away in slices before it stops; it would close all of them at once."""
+    """uvicorn's server, which stops without cutting anybody off. Its own would close all sockets at once, and every
+    connection that is idle at that moment, though a proxy may have sent a request on it already: it cannot send that
+    again, since it might be done twice."""
 
-    def __init__(self, asgi: ASGIApp, sockets: Sockets, host: str, port: int, log_level: str) -> None:
+    def __init__(
+        self, asgi: ASGIApp, sockets: Sockets, host: str, port: int, log_level: str, drain_idle_seconds: float
+    ) -> None:
         super().__init__(config_of(asgi, host, port, log_level))
         self._sockets = sockets
+        self._idle_seconds = drain_idle_seconds
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """/readyz says no, nobody new is let in, the sockets go, requests in flight finish."""
+        """/readyz says no, nobody new is let in, the sockets go in slices, every answer closes its connection; those on
+        which nothing came for `drain_idle_seconds` are closed, and requests in flight finish."""
         for server in self.servers:
             server.close()
+        self.server_state.default_headers = [*self.server_state.default_headers, CLOSE_HEADER]
+        until = time.monotonic() + self._idle_seconds
         await self._sockets.drain()
+        while self.server_state.connections and time.monotonic() < until:
+            await asyncio.sleep(LOOK_SECONDS)
         await super().shutdown(sockets)
 
 
@@ -33,7 +49,10 @@ class Http(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {"perch.abort": {"abort": self.transport.abort}}
+        self.scope["extensions"] = {"perch.stream": {"abort": self.transport.abort, "bound": self._bound}}
+
+    def _bound(self, unread_bytes: int) -> None:
+        bound(self.transport, unread_bytes)
 
 
 class Socket(WebSocketsSansIOProtocol):
@@ -42,6 +61,8 @@ class Socket(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # It is for answers (Server.shutdown): a websocket that comes meanwhile is told 1012.
+        self.default_headers = [header for header in self.default_headers if header != CLOSE_HEADER]
         inbox, writable = Inbox(), Gate()
         writable.set()
         self.queue, self.writable = cast(Any, inbox), cast(Any, writable)
@@ -57,10 +78,22 @@ class Socket(WebSocketsSansIOProtocol):
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions["perch.socket"] = self
 
+    def bound(self, unread_bytes: int) -> None:
+        """As `bound`, this connection's."""
+        bound(self.transport, unread_bytes)
+
     def push(self, frame: bytes) -> None:
         """Send a frame behind all that was sent, if the connection is open. For those who saw that it is `writable`."""
         if not self.close_sent and not self.disconnected:
             self.transport.write(frame)
+
+
+def bound(transport: asyncio.Transport, unread_bytes: int) -> None:
+    """Have the system take no more for a client that does not read, about twice so much with its own. Left to itself
+    Linux lets a connection grow to 4 MB, and a live client needs no more than its next few events: what it has not
+    read it is better served from its stream."""
+    if not transport.is_closing():
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, unread_bytes)
 
 
 def config_of(asgi: ASGIApp, host: str, port: int, log_level: str) -> uvicorn.Config:

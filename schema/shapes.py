@@ -3,6 +3,7 @@ no error: whatever is not as it should be is raised as it comes, and graphql-cor
 """
 
 from collections.abc import Awaitable, Callable
+from itertools import count
 from operator import attrgetter
 from types import GeneratorType
 from typing import Any, NoReturn, cast
@@ -28,12 +29,20 @@ from graphql.execution.values import get_argument_values
 from strawberry.types.field import StrawberryField
 from strawberry.types.info import Info
 
+from datastore.records import Tweet, User
+
 Read = Callable[[Any], Any]
 # Completes a value for an answer.
 Complete = Callable[[Any, "Reading"], Any]
 # Values of these types are what their completion would give.
 _AS_THEY_ARE: dict[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
 _INTEGERS = range(-(2**31), 2**31)
+# Records that come from copies which a process keeps for a moment: the same one is shown to many.
+_SHOWN_AGAIN = (Tweet, User)
+# Each some 500 bytes: as many as make a few hundred pages.
+KEPT_ANSWERS = 5_000
+# A name for each shape that nobody had before.
+_SHAPES = count()
 # By type: whether its values may have to be awaited.
 _WAITS: dict[type, bool] = {}
 
@@ -55,18 +64,47 @@ class Site:
         return cast(FieldNode, self.details[0].node)
 
 
+class Kept:
+    """What shapes made of the records that were shown last, as far as it depends on the record alone: whoever is shown
+    the very same record again is shown the same. The oldest go first."""
+
+    __slots__ = ("_answers",)
+
+    def __init__(self) -> None:
+        # By shape and record. The record is held, so that no other one can take its identity.
+        self._answers: dict[tuple[int, int], tuple[Any, dict[str, Any]]] = {}
+
+    def get(self, shape: int, record: Any) -> dict[str, Any] | None:
+        """Not to be written to."""
+        found = self._answers.get((shape, id(record)))
+        return found[1] if found else None
+
+    def put(self, shape: int, record: Any, answer: dict[str, Any]) -> None:
+        self._answers[shape, id(record)] = record, answer
+        if len(self._answers) > KEPT_ANSWERS:
+            del self._answers[next(iter(self._answers))]
+
+
 class Reading:
     """One use of a shape: what its fields share, and what is still to be waited for."""
 
-    __slots__ = ("_arguments", "_infos", "_raw", "executor", "waiting")
+    __slots__ = ("_arguments", "_infos", "_raw", "executor", "kept", "waiting")
 
-    def __init__(self, executor: Any) -> None:
+    def __init__(self, executor: Any, kept: "Kept") -> None:
         self.executor = executor
         # (what to wait for, how to complete it, the object it belongs to, under which name)
         self.waiting: list[tuple[Awaitable[Any], Complete, dict[str, Any], str]] = []
         self._infos: dict[Site, Any] = {}
         self._raw: dict[Site, GraphQLResolveInfo[Any]] = {}
+        self.kept = kept
         self._arguments: dict[Site, dict[str, Any]] = {}
+
+    def drop(self) -> None:
+        """Let go of what nobody waits for any more."""
+        for awaitable, *_ in self.waiting:
+            end = getattr(awaitable, "close", None) or getattr(awaitable, "cancel", None)
+            if end:
+                end()
 
     def raw(self, site: Site) -> GraphQLResolveInfo[Any]:
         """What graphql-core tells a resolver. NOTE: but for the path: one of all values has none, and a resolver that
@@ -162,8 +200,25 @@ def _object(type_: GraphQLObjectType, site: Site) -> Complete:
     """Its fields are looked at when the first such value comes."""
     is_type_of: Any = type_.is_type_of
     steps: list[tuple[str, Read | None, Any]] = []
+    # Those that want more than their parent.
+    others: list[tuple[str, Any]] = []
+    shape = next(_SHAPES)
 
     def complete(value: Any, reading: Reading) -> dict[str, Any]:
+        again = type(value) in _SHOWN_AGAIN
+        known = reading.kept.get(shape, value) if again else None
+        answer = made(value, reading) if known is None else known
+        if again and known is None:
+            reading.kept.put(shape, value, answer)
+        if not others:
+            return answer
+        answer = answer.copy() if again else answer
+        for name, take in others:
+            answer[name] = take(value, reading, answer)
+        return answer
+
+    def made(value: Any, reading: Reading) -> dict[str, Any]:
+        """What is plain, and in their places nothing for the others."""
         if is_type_of:
             if is_type_of(value, reading.raw(site)) is not True:
                 raise Unshaped
@@ -173,10 +228,8 @@ def _object(type_: GraphQLObjectType, site: Site) -> Complete:
             raise value
         if not steps:
             steps.extend(_steps(type_, site, reading))
-        answer: dict[str, Any] = {}
-        for name, read, take in steps:
-            answer[name] = read(value) if read else take(value, reading, answer)
-        return answer
+            others.extend((name, take) for name, read, take in steps if not read)
+        return {name: read(value) if read else None for name, read, _ in steps}
 
     return complete
 

@@ -49,10 +49,12 @@ class Connection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How many sockets one user may have in this process, how long a client may read nothing, and how a stopping
-    server sends its clients away: so many at a time, with so long a pause."""
+    """How many sockets one user may have in this process, how much of what a client was sent may lie with the system,
+    how long it may read nothing, and how a stopping server sends its clients away: so many at a time, with so long a
+    pause."""
 
     per_user: int
+    unread_bytes: int
     stalled_seconds: float
     drain_slice: int
     drain_pause_seconds: float
@@ -63,6 +65,7 @@ class Sockets:
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
+        self.unread_bytes = patience.unread_bytes
         self._open: set[Connection] = set()
         # Those that wait for their client to read; with these two nobody looks at ten thousand that do not.
         self.waiting: set[Connection] = set()

@@ -81,7 +81,9 @@ class EventStream(Response):
             self._abort()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._abort = scope.get("extensions", {}).get("perch.abort", {}).get("abort")
+        if stream := scope.get("extensions", {}).get("perch.stream"):
+            self._abort = stream["abort"]
+            stream["bound"](self._sockets.unread_bytes)
         running = [asyncio.create_task(one) for one in (self._write(send), self._ended.wait(), _gone(receive))]
         try:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)

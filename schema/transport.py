@@ -132,7 +132,7 @@ class Endpoint(GraphQL[Context, None]):
             if authorization is not None and not isinstance(authorization, str):
                 raise ConnectionRejectionError
             # An empty one is what an IDE sends before anybody logged in.
-            await guards.authenticate(context, authorization or None)
+            await guards.authenticate(context, authorization or None, lasting=True)
         except RequestError as error:
             raise ConnectionRejectionError from error
         return await super().on_ws_connect(context)

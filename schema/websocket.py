@@ -81,6 +81,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
 
     async def handle(self) -> None:
         self._sockets.add(self)
+        self._frames.bound(self._sockets.unread_bytes)
         # Nobody reads them any more; they are two kilobytes.
         self._frames.ws.scope["headers"].clear()
         self.on_request_accepted()
@@ -137,7 +138,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         fresh = Context(self.context.services, self.context.client_ip)
         if not isinstance(authorization, str):
             raise unauthenticated()
-        await guards.authenticate(fresh, authorization)
+        await guards.authenticate(fresh, authorization, lasting=True)
         if fresh.viewer_id is None or fresh.viewer_id != self.context.viewer_id:
             raise unauthenticated("The token is another account's.")
         self._sockets.leave(self)

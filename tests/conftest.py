@@ -62,6 +62,7 @@ def settings(urls: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         redis_timeout_ms=2000,
         lease_seconds=1,
         sweep_seconds=0.2,
+        drain_idle_seconds=0.1,
         purge_look_seconds=0.1,
         purge_again_seconds=1,
         log_level="WARNING",

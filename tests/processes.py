@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import SecretStr
 
 import app
 from datastore.settings import Settings
+from tests.forked import Forge, Running
 from tests.perch import PATIENCE_SECONDS, Perch, free_port
 
 ROOT = Path(__file__).parent.parent
@@ -24,10 +24,11 @@ START_SECONDS = 12 * PATIENCE_SECONDS
 
 
 class Cluster:
-    """One server process and any number of workers, over given MongoDB and Redis."""
+    """One server process and any number of workers, over given MongoDB and Redis. With a forge they start sooner."""
 
     def __init__(self, urls: tuple[str, str], folder: Path, **settings: str) -> None:
         self.folder = folder
+        self.forge: Forge | None = None
         self.port = free_port()
         self._env = os.environ | {
             "MONGO_URL": urls[0],
@@ -39,16 +40,19 @@ class Cluster:
             "RATE_LIMITS": "off",
             "LEASE_SECONDS": "0.6",
             "SWEEP_SECONDS": "0.2",
+            "DRAIN_IDLE_SECONDS": "0.2",
             "PURGE_LOOK_SECONDS": "0.1",
             "PURGE_AGAIN_SECONDS": "1",
             **settings,
         }
-        self.started: list[Process] = []
+        self.started: list[Running] = []
+        self._logs: dict[int, Path] = {}
 
     def beside(self) -> "Cluster":
         """Another server's place on the same MongoDB and Redis; nothing runs there yet."""
         other = Cluster((self._env["MONGO_URL"], self._env["REDIS_URL"]), self.folder)
         other._env, other.started = self._env | {"PORT": str(other.port)}, self.started
+        other._logs, other.forge = self._logs, self.forge
         return other
 
     async def second_server(self) -> "Cluster":
@@ -57,15 +61,24 @@ class Cluster:
         await other.start("serve")
         return other
 
-    async def start(self, command: str, *more: str, **settings: str) -> Process:
+    async def start(self, command: str, *more: str, **settings: str) -> Running:
         """`python -m app COMMAND`; its output goes to a file of its own."""
-        env = self._env | settings
-        with (self.folder / f"{command}.{len(self.started)}.log").open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "app", command, *more, cwd=ROOT, env=env, stdout=log, stderr=log
-            )
+        env, log = self._env | settings, self.folder / f"{command}.{len(self.started)}.log"
+        process: Running
+        if self.forge:
+            process = await self.forge.start([command, *more], env, log)
+        else:
+            with log.open("wb") as file:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "app", command, *more, cwd=ROOT, env=env, stdout=file, stderr=file
+                )
         self.started.append(process)
+        self._logs[process.pid] = log
         return process
+
+    def said(self, process: Running) -> str:
+        """All that a process of this cluster has printed."""
+        return self._logs[process.pid].read_text()
 
     def settings(self, **more: Any) -> Settings:
         """Those of the processes, as far as clients of the same stores need them."""
@@ -103,7 +116,7 @@ class Cluster:
                 await process.wait()
 
 
-async def kill(process: Process) -> None:
+async def kill(process: Running) -> None:
     """SIGKILL, and wait until it is gone."""
     process.send_signal(signal.SIGKILL)
     await process.wait()

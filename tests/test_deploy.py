@@ -250,6 +250,12 @@ def test_each_role_is_probed_spread_scaled_and_kept_at_two(role: str) -> None:
     data = named("ConfigMap")["perch"]["data"]
     assert container["args"] == [{"server": "serve", "worker": "work"}[role]]
     assert container["ports"][0]["containerPort"] == int(data[{"server": "PORT", "worker": "WORK_PORT"}[role]])
+    if role == "server":
+        assert (
+            0
+            < container["lifecycle"]["preStop"]["sleep"]["seconds"]
+            < pod_of(deployment)["spec"]["terminationGracePeriodSeconds"] / 4
+        )
     paths = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "readiness", "liveness")}
     assert paths == {"startup": "/healthz", "readiness": "/readyz", "liveness": "/healthz"}
     spread = pod_of(deployment)["spec"]["topologySpreadConstraints"]

@@ -117,6 +117,7 @@ async def test_one_trace_leads_from_the_mutation_to_the_socket_and_says_nothing(
         assert collector.ancestry(span) == [
             "perch-serve: live round",
             "perch-work: event TweetPosted",
+            "perch-work: relay",
             "perch-serve: field postTweet",
             "perch-serve: operation postTweet",
             "perch-serve: POST /graphql",
@@ -129,7 +130,7 @@ async def test_one_trace_leads_from_the_mutation_to_the_socket_and_says_nothing(
     for _, span in trace:
         first[span.name] = min(first.get(span.name, span.start_time_unix_nano), span.start_time_unix_nano)
     steps = ["POST /graphql", "operation postTweet", "field postTweet", "mongodb insert tweets"]
-    steps += ["event TweetPosted", "redis deliver x1", "live round"]
+    steps += ["relay", "event TweetPosted", "redis deliver x1", "live round"]
     assert [first[step] for step in steps] == sorted(first[step] for step in steps)
 
     told = b"".join(collector.raw)

@@ -28,7 +28,9 @@ from datastore import ids, importer
 from datastore.settings import Settings
 from resolvers import accounts
 from resolvers.context import Context
+from tests.bench import stages
 from tests.bench.machine import cpu_seconds, servers
+from tests.forked import Running
 from tests.perch import free_port
 from tests.processes import ROOT, Cluster, kill
 
@@ -216,8 +218,8 @@ def arrived(told: dict[str, Any], expected: int) -> str:
     )
 
 
-async def mutations(pid: int, url: str, http_url: str, world: World, readers: int) -> None:
-    """From the mutation to the socket."""
+async def mutations(pid: int, url: str, http_url: str, world: World, readers: int, told_by: Sequence[str]) -> None:
+    """From the mutation to the socket, and where the time goes by the processes that tell."""
     authors = readers // FOLLOWERS
     async with client() as sockets, client() as poster:
         await sockets.tell("open", url=url, tokens=world.readers[:readers], at_once=OPENED_AT_ONCE)
@@ -226,18 +228,19 @@ async def mutations(pid: int, url: str, http_url: str, world: World, readers: in
         await poster.tell("post", **posting | {"seconds": 2})
         await asyncio.sleep(1)
         await sockets.tell("forget")
-        began = cpu_seconds(pid)
+        began, before = cpu_seconds(pid), await stages.ages(told_by)
         posted = await poster.tell("post", **posting | {"seconds": SECONDS, "from": 2 * 10**6})
         told = await sockets.tell("wait", events=posted["accepted"] * FOLLOWERS, ms=10_000)
         print(
             f"Perch: {posted['accepted']:,} of {posted['posted']:,} mutations at {POSTS_A_SECOND} a second (p99"
             f" {posted['p99']:.0f} ms), to {readers:,} sockets: {arrived(told, posted['accepted'] * FOLLOWERS)};"
-            f" server {100 * (cpu_seconds(pid) - began) / SECONDS:.0f} % of a core",
+            f" server {100 * (cpu_seconds(pid) - began) / SECONDS:.0f} % of a core;"
+            f" from the id on: {stages.told(before, await stages.ages(told_by))}",
             flush=True,
         )
 
 
-async def storm(first: Process, url: str, other_url: str, world: World, readers: int) -> None:
+async def storm(first: Running, url: str, other_url: str, world: World, readers: int) -> None:
     """SIGKILL of a server with all its readers, while authors go on writing."""
     authors = readers // FOLLOWERS
     async with client() as sockets:
@@ -289,7 +292,8 @@ async def measured(settings: Settings, folder: Path, flags: Flags, stack: AsyncE
     settings = cluster.settings(access_token_seconds=TOKEN_SECONDS)
     clients = await stack.enter_async_context(app.clients(settings))
     services = await stack.enter_async_context(app.services_of(settings, clients))
-    await cluster.start("work")
+    work_port = free_port()
+    await cluster.start("work", WORK_PORT=str(work_port))
     server = await cluster.start("serve")
     other = await cluster.second_server()
     http = f"http://127.0.0.1:{cluster.port}"
@@ -321,7 +325,8 @@ async def measured(settings: Settings, folder: Path, flags: Flags, stack: AsyncE
         await delivery("Perch", server.pid, url, world.readers[: flags.readers], flags.letters, world.write)
         await delivery("Node ", peer.pid, peer_url, names[: flags.readers], flags.letters, publish)
     if "mutations" in flags.rows:
-        await mutations(server.pid, url, f"{http}/graphql", world, flags.readers)
+        told_by = (http, f"http://127.0.0.1:{work_port}")
+        await mutations(server.pid, url, f"{http}/graphql", world, flags.readers, told_by)
     if "storm" in flags.rows:
         await storm(server, url, f"ws://127.0.0.1:{other.port}/graphql", world, flags.storm)
 

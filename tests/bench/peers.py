@@ -31,7 +31,9 @@ from tests.processes import ROOT, Cluster
 
 PEERS = ROOT / "tests" / "bench" / "peers"
 NODE = ("yoga", "apollo", "mercurius")
-EVERY = ("perch", "floor", *NODE)
+# Perch itself, and what it is started with beside the rest.
+PERCH: dict[str, dict[str, str]] = {"perch": {}, "perch-pymongo": {"MONGO_DRIVER": "pymongo"}}
+EVERY = (*PERCH, "floor", *NODE)
 # A log-in outlives any run.
 TOKEN_SECONDS = 24 * 3600
 # So many answers of each workload are compared.
@@ -85,12 +87,14 @@ async def running(names: Sequence[str], folder: Path, size: Size) -> AsyncIterat
         stack.push_async_callback(cluster.stop)
         settings = cluster.settings(access_token_seconds=TOKEN_SECONDS)
         started = []
-        if "perch" in names:
-            process = await cluster.start("serve")
-            started.append(Server("perch", f"http://127.0.0.1:{cluster.port}/graphql", process.pid))
+        for name in names:
+            if name in PERCH:
+                place = cluster.beside()
+                process = await place.start("serve", **PERCH[name])
+                started.append(Server(name, f"http://127.0.0.1:{place.port}/graphql", process.pid))
         # Before there is anything to read: what an import writes passes the relay by as it comes.
         await cluster.start("work")
-        peers = [await stack.enter_async_context(peer(name, settings, folder)) for name in names if name != "perch"]
+        peers = [await stack.enter_async_context(peer(name, settings, folder)) for name in names if name not in PERCH]
         yield await stack.enter_async_context(planted([*started, *peers], settings, folder, size))
 
 

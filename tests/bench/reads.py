@@ -1,7 +1,7 @@
 """Bench: requests to Perch beside other servers that answer the same from the same MongoDB and Redis.
 
-    python -m tests.bench.reads [--only homeTimeline,mix] [--peers perch,floor,yoga,apollo,mercurius,rooms]
-                                [--rounds 4] [--seconds 2] [--fresh] [--write]
+    python -m tests.bench.reads [--only homeTimeline,mix] [--rounds 4] [--seconds 2] [--fresh] [--write]
+                                [--peers perch,perch-pymongo,floor,yoga,apollo,mercurius,rooms]
 
 The servers are processes of their own and take turns, A B C A B C, at concurrency 1 and 32; before any timing their
 answers are compared. Prints the medians over the rounds. The world is kept in .data/bench until something was written

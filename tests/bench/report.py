@@ -24,6 +24,7 @@ DOCS = ROOT / "docs"
 KEPT, PAGE, PLOTS = DOCS / "bench.json", DOCS / "figures.md", DOCS / "plots"
 SHOWN = {
     "perch": "Perch",
+    "perch-pymongo": "Perch, PyMongo",
     "floor": "Starlette + orjson",
     "rooms": "Perch's rooms",
     "yoga": "Yoga",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from datastore import ids
-from datastore.changes import Change, ChangeReader, Changes, Event, EventName, Lease, Token
+from datastore.changes import Change, ChangeReader, Changes, Lease, Token
+from datastore.events import Event, EventName
 from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.mongo import AutoReconnect, Mongo

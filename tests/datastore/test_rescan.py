@@ -3,7 +3,7 @@
 import pytest
 
 from datastore import ids, rescan
-from datastore.changes import Event, EventName
+from datastore.events import Event, EventName
 from datastore.follows import Follows
 from datastore.mongo import Doc, Mongo
 from datastore.records import Hiding

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 
@@ -117,7 +118,7 @@ async def test_who_was_frozen_behind_the_reservation_comes_too_late(mongo: Mongo
             await thaws.wait()
             await mongo.users.insert_one(doc)
 
-    frozen._users = Frozen()
+    frozen._users = cast(Any, Frozen())
     late = asyncio.create_task(add(frozen, "ann"))
     await waits.wait()
     ann = await users.add("ann", "other@perch.example", "a hash", "Ann", NOW_MS + RESERVED_MS)

@@ -1,9 +1,9 @@
 """A cluster in a box: three mongods, a valkey, two servers, two workers, and what may happen to each of them."""
 
 import asyncio
+import json
 import os
 import signal
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -20,6 +20,7 @@ from realtime.connect import RedisError
 from realtime.devserver import valkey_child
 from realtime.pipeline import settle
 from tests.faults.line import Line, line
+from tests.forked import Running, forge
 from tests.perch import Perch, Person, free_port
 from tests.processes import Cluster
 
@@ -47,7 +48,7 @@ class Box:
         self.members, self.valkey, self.redis_line = members, valkey, redis_line
         self._clusters = [cluster]
         self._work_ports = {name: free_port() for name in WORKERS}
-        self._processes: dict[str, Process] = {}
+        self._processes: dict[str, Running] = {}
         self.perches: list[Perch] = []
         self._frozen: set[int] = set()
         self._leaving: set[str] = set()
@@ -67,12 +68,15 @@ class Box:
 
     # What may happen
 
+    def kill_now(self, name: str) -> None:
+        """SIGKILL a process."""
+        self._ended.add(name)
+        self._processes[name].kill()
+
     async def kill(self, name: str) -> None:
         """SIGKILL a process, and wait until it is gone."""
-        self._ended.add(name)
-        process = self._processes[name]
-        process.kill()
-        await process.wait()
+        self.kill_now(name)
+        await self._processes[name].wait()
 
     async def stop(self, name: str) -> int:
         """SIGTERM, and wait until it has drained; gives the exit code."""
@@ -141,11 +145,16 @@ class Box:
         """All that the processes have said."""
         return "".join(path.read_text() for path in self._clusters[0].folder.glob("*.log"))
 
+    def said(self, name: str) -> list[dict[str, Any]]:
+        """The log of the process that runs under this name now, line by line."""
+        lines = self._clusters[0].said(self._processes[name]).splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+
     async def command(self, *arguments: str) -> str:
         """What `python -m app` with these arguments prints."""
         process = await self._clusters[0].start(*arguments)
         assert await process.wait() == 0
-        return (self._clusters[0].folder / f"{arguments[0]}.{len(self._clusters[0].started) - 1}.log").read_text()
+        return self._clusters[0].said(process)
 
     async def metric(self, name: str, server: int = 0) -> float:
         """What a server counts."""
@@ -222,10 +231,12 @@ async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> No
 async def box(folder: Path) -> AsyncIterator[Box]:
     """A cluster that is up."""
     async with AsyncExitStack() as stack:
+        forged = await stack.enter_async_context(forge())
         mongo_url, members = await stack.enter_async_context(replica_set(folder / "mongo", election_ms=ELECTION_MS))
         redis_url, valkey = await stack.enter_async_context(valkey_child(folder / "redis"))
         redis_line = await stack.enter_async_context(line(int(redis_url.rpartition(":")[2].partition("/")[0])))
         first = Cluster((mongo_url, redis_url), folder, **WAITS)
+        first.forge = forged
         stack.push_async_callback(first.stop)
         made = Box(first, members, valkey, redis_line)
         made._clusters.append(first.beside())

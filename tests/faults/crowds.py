@@ -39,14 +39,18 @@ class Audience:
 
 
 @asynccontextmanager
-async def audience(box: Box, authors: Sequence[Person], count: int, kept_of: int = 1) -> AsyncIterator[Audience]:
-    """So many follow each of the authors; of one in `kept_of` a timeline is kept, and empty. Gone at the end."""
+async def audience(
+    box: Box, authors: Sequence[Person], count: int, kept_of: int = 1, first: int = 1
+) -> AsyncIterator[Audience]:
+    """So many, from the `first` of all on, follow each of the authors; of one in `kept_of` a timeline is kept until the
+    end, at first empty. The follows stay: the end of each would be an event."""
     mongo, now_ms = box.perch.mongo, ids.now_ms()
     author_ids = [globalid.of_type(author.id, "User") for author in authors]
-    edges = [{"a": author, "f": follower} for author in author_ids for follower in range(1, count + 1)]
+    followers = range(first, first + count)
+    edges = [{"a": author, "f": follower} for author in author_ids for follower in followers]
     await mongo.follows.insert_many([{"_id": edge, "at": now_ms, "imported": True} for edge in edges])
     await mongo.users.update_many({"_id": {"$in": author_ids}}, {"$inc": {"followers": count}})
-    timelines = [keys.timeline(follower) for follower in range(kept_of, count + 1, kept_of)]
+    timelines = [keys.timeline(follower) for follower in followers[kept_of - 1 :: kept_of]]
     async with box.perch.redis.pipeline(transaction=False) as pipe:
         for name in timelines:
             pipe.zadd(name, {"floor": 0})
@@ -55,8 +59,6 @@ async def audience(box: Box, authors: Sequence[Person], count: int, kept_of: int
         yield Audience(box, timelines)
     finally:
         await box.perch.redis.unlink(*timelines)
-        await mongo.follows.delete_many({"_id.a": {"$in": author_ids}, "imported": True})
-        await mongo.users.update_many({"_id": {"$in": author_ids}}, {"$inc": {"followers": -count}})
 
 
 async def judged(writers: Writers, reader: Person) -> None:

@@ -96,7 +96,8 @@ async def test_a_thousand_live_sockets_that_are_reset_at_once_leave_nothing_and_
         # The control: what must go is seen while it is there.
         there = await held(box)
         assert there.channels == before.channels + PEOPLE
-        assert there.connections >= before.connections + CROWD
+        # Connections of before may have ended by themselves.
+        assert there.connections >= CROWD
         halfway = [await opened(people, number % STAGES, number) for number in range(HALFWAY)]
 
         async def all_gone() -> bool:

@@ -9,10 +9,10 @@ from tests.faults.crowds import audience, crowd, gather, judged
 from tests.faults.writers import POST, all_pages, writing
 from tests.perch import PATIENCE_SECONDS, Person
 
-# Fewer than take a lane of their own, and enough for a worker to be at it for a while.
-AUDIENCE = 900
+# The first are fewer than take a lane of their own, and enough for a worker to be at it for a while.
+AUDIENCE, LANE_OF_ITS_OWN = 900, 200
 # In each of them both workers die, and each author writes twice.
-ROUNDS = 4
+ROUNDS = 10
 
 
 async def until_in_hand(box: Box) -> None:
@@ -32,8 +32,11 @@ async def shown(reader: Person, expected: list[str]) -> None:
 
 async def test_workers_killed_with_events_in_hand_lose_none_and_double_none(box: Box) -> None:
     (reader,), authors = await crowd(box)
-    async with audience(box, authors, AUDIENCE) as others:
-        posted: list[dict[str, str]] = []
+    posted: list[dict[str, str]] = []
+    async with (
+        audience(box, authors, AUDIENCE) as many,
+        audience(box, authors[:1], LANE_OF_ITS_OWN, first=AUDIENCE + 1) as more,
+    ):
         async with reader.live((await reader.home())["liveCursor"]) as live:
             watching = asyncio.create_task(gather(reader, live, ROUNDS * 2 * len(authors)))
             for round_ in range(ROUNDS):
@@ -44,10 +47,12 @@ async def test_workers_killed_with_events_in_hand_lose_none_and_double_none(box:
                 await asyncio.gather(*map(box.kill, WORKERS))
                 posted += await accepted
             await box.repair()
-            seen = await watching
+            seen = await asyncio.wait_for(watching, 3 * PATIENCE_SECONDS)
         by_id = {globalid.of_type(tweet["id"], "Tweet"): tweet["text"] for tweet in posted}
         newest = sorted(by_id, reverse=True)
-        assert await others.hold(2 * len(posted)) == {tuple(map(str, newest))}
+        assert await many.hold(2 * len(posted)) == {tuple(map(str, newest))}
+        of_the_first = [str(one) for one in newest if int(by_id[one].partition(",")[0]) % len(authors) == 0]
+        assert await more.hold(2 * len(posted)) == {tuple(of_the_first)}
     texts = [by_id[tweet_id] for tweet_id in newest]
     assert sorted(seen) == sorted(texts)
     assert await all_pages(reader) == texts

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +123,11 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
 async def test_sigterm_sends_sockets_away_in_slices_and_serves_the_rest_meanwhile(cluster: Cluster) -> None:
     server = await cluster.start("serve")
     await cluster.start("work")
-    async with cluster.perch() as perch:
+    async with cluster.perch() as perch, httpx.AsyncClient(base_url=perch.url, timeout=PATIENCE_SECONDS) as other:
         reader, author = await perch.persons(2)
         await reader.follow(author)
         await perch.settle()
+        assert (await other.get("/healthz")).is_success
         lives = [reader.live() for _ in range(4)]
         opened = [await live.__aenter__() for live in lives]
         waiting = [asyncio.create_task(live.socket.connection.wait_closed()) for live in opened]
@@ -135,10 +137,11 @@ async def test_sigterm_sends_sockets_away_in_slices_and_serves_the_rest_meanwhil
                 await asyncio.wait([task for task in waiting if not task.done()], return_when="FIRST_COMPLETED")
         left = [live for live, task in zip(opened, waiting, strict=True) if not task.done()]
         assert len(left) == 2
-        # The connection that is open already is served still: it is told to go elsewhere.
+        # What comes over connections that are open already is served still, and told to go elsewhere from then on.
         readiness = await perch.http.get("/readyz")
         assert (readiness.status_code, readiness.json()["draining"]) == (503, "yes")
-        await author.post("while the server stops")
+        assert readiness.headers["connection"] == "close"
+        await replace(author, perch=replace(perch, http=other)).post("while the server stops")
         assert [await live.added() for live in left] == ["while the server stops"] * 2
         async with httpx.AsyncClient(base_url=perch.url) as newcomer:
             with pytest.raises(httpx.ConnectError):

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -16,7 +14,8 @@ from realtime import keys
 from realtime.reader import QUEUE_LIMIT, Numbered
 from resolvers.rounds import EVENTS_AT_ONCE
 from schema import cursors, globalid
-from tests.perch import LIVE, PATIENCE_SECONDS, Perch, Person, Socket, serving
+from tests.live.crowd import Bare, crowd, unread_bytes
+from tests.perch import LIVE, PATIENCE_SECONDS, Perch, Person, serving
 
 # Each answer names its operation twice. All together they are more than the system buffers between two sockets.
 LONG_NAME = "x" * 60_000
@@ -26,7 +25,8 @@ TEXTS = " ".join(f"t{number}: text" for number in range(12))
 LONG = f"""subscription {{ homeTimelineEvents {{ __typename ... on TimelineResync {{ reason }}
   ... on TimelineTweetAdded {{ edge {{ node {{ {TEXTS} }} }} }} }} }}"""
 EVENT_BYTES = 1900
-STOPPED, READING, MANY = 50, 10, 150
+STOPPED, READING, MANY = 50, 950, 80
+UNREAD_KB = 16
 
 
 def services_of(perch: Perch) -> Any:
@@ -73,39 +73,56 @@ async def test_a_reader_who_stops_reads_on_from_where_they_were_or_is_told_to_re
 
 @pytest.fixture
 async def roomy(perch: Perch) -> AsyncIterator[Perch]:
-    """A second server, where one person may have many sockets."""
-    async with serving(perch.settings.model_copy(update={"sockets_per_user": STOPPED + READING})) as roomy:
+    """A second server, where one person may have many sockets and the system holds little of what they do not read."""
+    update = {"sockets_per_user": STOPPED + READING, "unread_kb": UNREAD_KB}
+    async with serving(perch.settings.model_copy(update=update)) as roomy:
         yield roomy
 
 
-async def test_fifty_who_stop_hold_a_bounded_buffer_each_while_the_others_get_everything(roomy: Perch) -> None:
+async def test_fifty_of_a_thousand_who_stop_cost_bounded_memory_and_the_others_nothing(roomy: Perch) -> None:
     reader, author = await roomy.persons(2)
     await reader.follow(author)
     await roomy.settle()
     services, author_id = services_of(roomy), globalid.of_type(author.id, "User")
-    async with AsyncExitStack() as stack:
-        stopped = [await stack.enter_async_context(narrow(roomy, reader.token)) for _ in range(STOPPED)]
-        for socket_ in stopped:
-            # It could not even be closed in good order.
-            stack.callback(socket_.connection.transport.abort)
-        lives = [await stack.enter_async_context(reader.live(query=LONG)) for _ in range(READING)]
+    stopped = await crowd(roomy.url, reader.token, LONG, STOPPED, narrow=True)
+    of_stopped = [one._frames._protocol.transport for one in roomy.app.state.sockets._open]
+    reading = await crowd(roomy.url, reader.token, LONG, READING)
+    try:
         await until_all_listen(roomy, reader, STOPPED + READING)
-        transports = [one._frames._protocol.transport for one in roomy.app.state.sockets._open]
-        reading = [asyncio.create_task(texts_of(live.socket, MANY)) for live in lives]
+        for one in stopped:
+            one.transport.pause_reading()
         expected = [f"{number} {'x' * 120}" for number in range(MANY)]
         for text in expected:
             await services.tweets.add(author_id, text, ids.now_ms())
-        await roomy.settle()
-        for one in reading:
-            assert await asyncio.wait_for(one, 3 * PATIENCE_SECONDS) == expected
-        held = sorted(transport.get_write_buffer_size() for transport in transports)
+        await until_each_has(reading, MANY)
+        assert texts_of(reading[0]) == expected
+        assert all(one.payloads == reading[0].payloads for one in reading)
+        assert max(map(unread_bytes, of_stopped)) < 2 * UNREAD_KB * 1024
+        held = [transport.get_write_buffer_size() for transport in of_stopped]
         # uvicorn's mark of 64 KB, and one round's events behind it.
-        assert held[READING] > 60_000
-        assert held[-1] < 64 * 1024 + EVENTS_AT_ONCE * EVENT_BYTES
-        for socket_ in stopped[:READING]:
-            seen = await texts_of(socket_, MANY)
-            assert seen[:-1] == expected[: len(seen) - 1]
-            assert seen[-1] in ("SLOW_CONSUMER", expected[-1])
+        assert min(held) > 60_000
+        assert max(held) < 64 * 1024 + EVENTS_AT_ONCE * EVENT_BYTES
+        for one in stopped:
+            one.transport.resume_reading()
+        # They read on from where they were.
+        await until_each_has(stopped, MANY)
+        assert all(one.payloads == reading[0].payloads for one in stopped)
+    finally:
+        for one in (*stopped, *reading):
+            one.transport.abort()
+
+
+async def until_each_has(crowd_: Sequence[Bare], count: int) -> None:
+    """So many events have come to each."""
+    async with asyncio.timeout(3 * PATIENCE_SECONDS):
+        while any(len(one.payloads) < count for one in crowd_):
+            await asyncio.sleep(0.05)
+
+
+def texts_of(bare: Bare) -> list[str]:
+    """What was added, in order."""
+    events = [json.loads(payload)["payload"]["data"]["homeTimelineEvents"] for payload in bare.payloads]
+    return [event["edge"]["node"]["t0"] for event in events]
 
 
 async def until_all_listen(perch: Perch, reader: Person, readers: int) -> None:
@@ -117,36 +134,6 @@ async def until_all_listen(perch: Perch, reader: Person, readers: int) -> None:
             if len(group) == readers and not any(one.stale or not one.own.position for one in group):
                 return
             await asyncio.sleep(0.02)
-
-
-async def texts_of(socket_: Socket, count: int) -> list[str]:
-    """What comes, up to `count` texts; the reason of a resync is the last. Events are handled at least once: the follow
-    may be told again."""
-    found: list[str] = []
-    while len(found) < count:
-        event = (await socket_.receive())["payload"]["data"]["homeTimelineEvents"]
-        if event["__typename"] == "TimelineTweetAdded":
-            found.append(event["edge"]["node"]["t0"])
-        elif event["reason"] != "FOLLOWS_CHANGED":
-            return [*found, event["reason"]]
-    return found
-
-
-@asynccontextmanager
-async def narrow(perch: Perch, token: str) -> AsyncIterator[Socket]:
-    """A socket with a subscription and little room on its way, of which nobody reads yet."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.connect(("127.0.0.1", int(perch.url.rpartition(":")[2])))
-    before = set(perch.app.state.sockets._open)
-    async with perch.socket(sock=sock, max_queue=1, ping_interval=None, compression=None) as opened:
-        await opened.init({"authorization": f"Bearer {token}"})
-        (handler,) = set(perch.app.state.sockets._open) - before
-        server_side = handler._frames._protocol.transport.get_extra_info("socket")
-        with socket.socket(fileno=os.dup(server_side.fileno())) as same:
-            same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        await opened.send({"type": "subscribe", "id": "1", "payload": {"query": LONG}})
-        yield opened
 
 
 async def test_a_socket_that_nobody_reads_is_closed_with_1013_and_the_others_go_on(strict: Perch) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from datastore.changes import Event
 from datastore.entries import Entries
+from datastore.events import Event
 from datastore.users import Users
 from realtime import handlers, keys, top_users
 from realtime.handlers import Rooms

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from datastore import ids
-from datastore.changes import Event, EventName
+from datastore.events import Event, EventName
 from realtime import handlers
 from realtime.handlers import Rooms
 from tests.model.oracle import History

@@ -42,10 +42,11 @@ class Quiet(Machines):
         return int(top not in (*known, self.world.line.send("HGET", keys.TOP_PRESENCE, "last")))
 
     async def _drain(self, but: Sequence[str] = ()) -> None:
-        """Until a look by every sweep finds nothing new."""
-        start, before = self.scheduler.steps, None
-        while before != (now := (self.conveyor.worked, self.published, [client.taken for client in self.clients])):
-            before = now
+        """Until a look by every sweep finds nothing new. The first does not count: what it found may have changed by
+        what else was under way, and no message tells of a presence that has ended."""
+        start, looks, before = self.scheduler.steps, 0, None
+        while looks < 2 or before != self._state():
+            looks, before = looks + 1, self._state()
             self._lapse(range(PEOPLE))
             for name, process in self.processes.items():
                 await self.scheduler.start(f"sweep@{name} {self.scheduler.steps}", name, process.sweep())
@@ -53,6 +54,9 @@ class Quiet(Machines):
                 must(self.scheduler.steps - start < PATIENCE, "it never comes to rest")
                 for error in self.scheduler.errors:
                     raise error
+
+    def _state(self) -> tuple[object, ...]:
+        return self.conveyor.worked, self.published, [client.taken for client in self.clients]
 
     async def _go_on(self, but: Sequence[str]) -> bool:
         """Whether there was anything left to do."""

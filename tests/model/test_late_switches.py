@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from datastore.changes import EventName
+from datastore.events import EventName
 from tests.model.run import Run
 from tests.model.schedules import NOTHING, opened
 from tests.model.themes import BROAD

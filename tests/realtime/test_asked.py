@@ -78,6 +78,53 @@ async def test_more_questions_than_a_round_trip_takes_are_several_reads() -> Non
     assert [len(keys) for keys in read.asked] == [KEYS_AT_ONCE, 1]
 
 
+async def test_of_many_questions_so_many_reads_are_under_way_and_the_rest_go_together() -> None:
+    read = Read()
+    joined = Joined(read, keys_at_once=3, at_once=1)
+    read.gate.clear()
+    first = asyncio.create_task(joined.get(1))
+    while not read.asked:
+        await asyncio.sleep(0)
+    others = [asyncio.create_task(joined.get(key)) for key in (1, 2, 3, 4)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert read.asked == [[1]]
+    read.gate.set()
+    assert await asyncio.gather(first, *others) == ["of 1", "of 1", "of 2", "of 3", "of 4"]
+    assert read.asked == [[1], [1, 2, 3], [4]]
+
+
+async def test_a_read_that_hangs_is_waited_for_by_those_alone_who_asked_for_it() -> None:
+    read = Read()
+    joined = Joined(read, at_once=1, patience_seconds=0.01)
+    read.gate.clear()
+    hanging = asyncio.create_task(joined.get(1))
+    while not read.asked:
+        await asyncio.sleep(0)
+    asked, read.gate = read.gate, asyncio.Event()
+    read.gate.set()
+    assert await joined.get(2) == "of 2"
+    assert not hanging.done()
+    asked.set()
+    assert await hanging == "of 1"
+
+
+async def test_who_has_left_before_a_read_begins_is_asked_for_no_longer() -> None:
+    read = Read()
+    joined = Joined(read, at_once=1)
+    read.gate.clear()
+    first = asyncio.create_task(joined.get(1))
+    while not read.asked:
+        await asyncio.sleep(0)
+    leaving, staying = asyncio.create_task(joined.get(2)), asyncio.create_task(joined.get(3))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    leaving.cancel()
+    read.gate.set()
+    assert [await first, await staying] == ["of 1", "of 3"]
+    assert read.asked == [[1], [3]]
+
+
 async def test_followers_of_several_authors_come_together_as_far_as_a_round_trip_goes(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,16 +9,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from datastore import ids
-from datastore.changes import Changes, Event, EventName
+from datastore.changes import Changes
+from datastore.events import Event, EventName
 from datastore.rescan import since_ms
 from realtime import handlers, keys
 from realtime.backlog import backlog
 from realtime.dead_letters import DeadLetters
 from realtime.fanout import Fanout, Runs
 from realtime.handlers import Rooms
+from realtime.lanes import Delivery
 from realtime.pipeline import settle
 from realtime.relay import Relay, Waits, decode, encode
-from realtime.worker import DELIVERIES, Worker
+from realtime.worker import DELIVERIES, Worker, handled_beat
 from tests.realtime.conftest import PARTITIONS, TOP_USER_THRESHOLD, House
 
 WAITS = Waits(lease=0.4, watermark=0.05, retry=0.02, claim_block=0.05)
@@ -210,6 +212,46 @@ async def test_poison_is_set_aside_after_five_tries_and_those_behind_it_move_on(
     assert [(fields["s"], fields["why"]) for _, fields in dead] == [(str(poison.id), "ValueError: poison")]
     # The page reads MongoDB for the reader's own tweets only, so what it shows of the author was pushed or merged.
     assert good.id in (await house.timelines.page(reader, 5)).entry_ids
+
+
+async def test_an_event_that_ends_its_workers_is_set_aside_and_those_beside_it_are_handled(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author, other = house.people(2)
+    handled: list[int] = []
+    died = asyncio.Event()
+
+    async def hang(rooms: Rooms, event: Event) -> None:
+        """What a worker that is killed leaves of it: nothing but that it was begun."""
+        if event.subject_id == killer.id:
+            died.set()
+            await asyncio.Event().wait()
+        handled.append(event.subject_id)
+
+    monkeypatch.setattr("realtime.worker.HANDLERS", dict(handlers.HANDLERS) | {EventName.TWEET_POSTED: hang})
+    async with running(relay(house)):
+        killer = await house.tweet(author)
+        others = [(await house.tweet(one)).id for one in (author, other, author)]
+        for _ in range(DELIVERIES):
+            died.clear()
+            async with running(worker(house)):
+                await asyncio.wait_for(died.wait(), 10)
+        async with running(worker(house)):
+            await settled(house)
+    assert set(others) <= set(handled)
+    dead = await house.redis.xrange(keys.DEAD_LETTERS)
+    assert [(fields["s"], fields["why"]) for _, fields in dead] == [(str(killer.id), "its handler did not survive")]
+
+
+async def test_a_heartbeat_that_comes_late_takes_nothing_back(house: House) -> None:
+    ours = worker(house)
+    async with running(relay(house), ours):
+        await settled(house)
+        early, late = await house.changes.beat(), await house.changes.beat()
+        for beat in (late, early):
+            fields = {"e": str(EventName.HEARTBEAT), "b": "0", "s": str(beat), "o": "0"}
+            await ours._acknowledge([Delivery(partition, "1-1", fields) for partition in range(PARTITIONS)])
+            assert await handled_beat(house.redis, PARTITIONS) >= late
 
 
 async def test_what_was_set_aside_is_listed_put_back_where_it_stood_and_handled(

@@ -25,8 +25,7 @@ class Client:
         self.room = 1000
         self._read.set()
 
-    @property
-    def writable(self) -> bool:
+    def is_writable(self) -> bool:
         return self.room > 0
 
     async def drained(self) -> None:
@@ -34,7 +33,7 @@ class Client:
         await self._read.wait()
 
     def give(self, event: HomeTimelineEvent, _: Scene) -> None:
-        assert self.writable, "given more than it has read"
+        assert self.is_writable(), "given more than it has read"
         self._take(event)
 
     async def give_slowly(self, late: Sequence[Late], _: Scene) -> None:
