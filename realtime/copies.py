@@ -16,7 +16,7 @@ R = TypeVar("R", Tweet, User, Session)
 class Copies(Enum):
     """Which copies a read may use."""
 
-    # Redis has just been seen to be away: one wait for it is enough.
+    # Redis has just been seen to be away: one wait for it is enough. Or nobody can have made one yet.
     NONE = "none"
     # Those in Redis, which whoever changed something has dropped before they were answered.
     SHARED = "shared"

@@ -156,7 +156,7 @@ class Timelines:
 
     async def top_position(self) -> str:
         """The newest position in the stream that all readers of top users share."""
-        return str(await self._scripts.run("top_position", [keys.TOP_PRESENCE], fresh_token()))
+        return str(await self._scripts.run("top_position", [keys.TOP_PRESENCE, keys.TOP_STREAM], fresh_token()))
 
     async def merge(self, reader_id: int, author_id: int) -> None:
         """Put an author's entries above the floor into a reader's timeline, and tell a present reader to resync.

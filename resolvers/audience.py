@@ -12,6 +12,7 @@ from typing import Any
 from datastore.records import HomeEdge, HomeTimelineEvent, Regard, Resync, TweetAdded
 from datastore.together import together
 from realtime import telemetry
+from realtime.copies import Copies
 from realtime.reader import Numbered
 from resolvers.context import Services
 from resolvers.live import bodiless
@@ -61,6 +62,10 @@ class Audience:
     async def _edges(self, asked: Sequence[Asked], scene: Scene) -> list[HomeEdge | None]:
         """As resolvers.timelines.hydrate, for many viewers: the follows and regards are read last."""
         loaders = scene.loaders
+        if not any(numbered.author_id for _, numbered in asked):
+            # A tweet this new is in Redis only if a worker has put it there, as it does for the many readers of top
+            # users. To ask for it, and to put it there, costs more than to read it.
+            loaders.tweet_copies = Copies.NONE
         shown = await read_shown(self._services, loaders, list({numbered.entry_id for _, numbered in asked}))
         concerned = {entry_id: _concerned(shown, entry_id) for entry_id in shown.tweets}
         pairs = {

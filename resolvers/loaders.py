@@ -82,6 +82,8 @@ class Loaders:
     def __init__(self, cache: Cache, follows: Follows, likes: Likes, retweets: Retweets, blocks: Blocks) -> None:
         self._cache = cache
         self.copies = Copies.SHARED
+        # Of tweets, where they are others.
+        self.tweet_copies: Copies | None = None
         self.users: Loader[int, User | None] = Loader(self.profiles, "users")
         self.tweets: Loader[int, Tweet | None] = Loader(self._living_tweets, "tweets")
         self.follows: Loader[tuple[int, int], bool] = Loader(_membership(follows.existing), "follows")
@@ -95,7 +97,7 @@ class Loaders:
 
     async def bodies(self, tweet_ids: Sequence[int]) -> list[Tweet | None]:
         """In order, None for what is deleted. Those of deleted authors are among them: the caller asks `living`."""
-        return await self._cache.tweets(tweet_ids, self.copies)
+        return await self._cache.tweets(tweet_ids, self.tweet_copies or self.copies)
 
     async def living(self, tweets: Collection[Tweet]) -> list[Tweet]:
         """Those whose author is not gone, in order; their authors are ready afterwards. At most one round trip.

@@ -34,6 +34,11 @@ _SHAPES, _KEPT = "perch.shapes", "perch.kept"
 VARIANTS = 16
 
 
+def reading_by(executor: Any) -> Reading:
+    """One use of a shape, which shares with all others of its schema what they made of the same records."""
+    return Reading(executor, executor.schema.extensions.setdefault(_KEPT, Kept()))
+
+
 class Shaped(StrawberryGraphQLCoreExecutionContext):
     """Answers, errors and their order are graphql-core's."""
 
@@ -66,7 +71,7 @@ class Shaped(StrawberryGraphQLCoreExecutionContext):
         complete = None if self.by_the_book else self._shape(return_type, field_details_list, info)
         if complete is None:
             return super().complete_value(*given)
-        reading = Reading(self, self.schema.extensions.setdefault(_KEPT, Kept()))
+        reading = reading_by(self)
         try:
             value = complete(result, reading)
         except Exception:

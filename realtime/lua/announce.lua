@@ -8,8 +8,13 @@ elseif name and tonumber(entry) > tonumber(floor) then
   redis.call('ZADD', recent, entry, entry)
   if redis.call('ZCARD', recent) > tonumber(ARGV[6]) + 1 then trim(recent, name, tonumber(ARGV[5])) end
 end
--- Without a last token (a flush) a new chain begins, and whoever holds a position in the old one is told to resync.
-local prev = redis.call('HGET', KEYS[2], 'last') or (ARGV[1] .. '.g')
+-- Without a last token (a flush) a new chain begins, and the stream with it: whoever holds a position in the old one is
+-- told to resync.
+local prev = redis.call('HGET', KEYS[2], 'last')
+if not prev then
+  redis.call('DEL', KEYS[3])
+  prev = ARGV[1] .. '.g'
+end
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[7], '*', 'p', prev, 't', ARGV[1], 'd', ARGV[4])
 redis.call('HSET', KEYS[2], 'last', ARGV[1])
 redis.call('SPUBLISH', ARGV[8], prev .. ':' .. ARGV[1] .. ':' .. ARGV[4])

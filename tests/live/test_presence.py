@@ -1,11 +1,14 @@
 """A place in the stream lives and dies with those who watch; what never came is found; what cannot be shown is told."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from datastore import ids
 from realtime import keys
+from realtime.pipeline import open_rooms
+from realtime.timelines import Bounds
 from schema import globalid
 from tests.perch import PATIENCE_SECONDS, Perch, Person, serving
 
@@ -90,3 +93,20 @@ async def test_a_timeline_that_is_dropped_takes_the_place_along(perch: Perch, pa
         assert "finds no timeline" in await reader.texts()
         await author.post("after the resync")
         assert await live.added() == "after the resync"
+
+
+@pytest.mark.parametrize("begun_by", ["a reader", "an entry"])
+async def test_a_chain_of_top_users_that_begins_anew_knows_no_place_of_the_old_one(perch: Perch, begun_by: str) -> None:
+    services: Any = perch.endpoint._services
+    top_users = open_rooms(perch.mongo, perch.redis, 1, Bounds.of(perch.settings), 8).top_users
+    author_id, reader_id = 1 << 40, 1 << 41
+    await services.follows.add(reader_id, author_id, 0)
+    old = await services.hub.top_position()
+    await top_users.announce(author_id, 1 << 42)
+    assert [event.entry_id for event in (await services.hub.missed_of_top_users(reader_id, old))[0]] == [1 << 42]
+    # Evicted alone: the stream is still there.
+    await perch.redis.unlink(keys.TOP_PRESENCE)
+    if begun_by == "a reader":
+        await services.hub.top_position()
+    await top_users.announce(author_id, (1 << 42) + 4096)
+    assert (await services.hub.missed_of_top_users(reader_id, old))[0] is None
