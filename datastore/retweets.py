@@ -78,7 +78,7 @@ class Retweets:
 
     async def _undo(self, retweet_id: int, pair: Doc) -> bool:
         """Whether it was alive."""
-        living = {"_id": retweet_id, "author": pair["a"], "tweet": pair["t"], "alive": True}
+        living = ids.key(retweet_id) | {"author": pair["a"], "tweet": pair["t"], "alive": True}
         while True:
             result = await self._retweets.update_one(living, undone(datetime.now(UTC)))
             if result.modified_count:
@@ -88,7 +88,7 @@ class Retweets:
 
     async def _count(self, author_id: int, tweet_id: int, by: int) -> None:
         engagement = popularity.unless_author(author_id, popularity.RETWEET_WEIGHT * by)
-        await self._tweets.update_one({"_id": tweet_id}, popularity.move("retweets", by, engagement))
+        await self._tweets.update_one(ids.key(tweet_id), popularity.move("retweets", by, engagement))
 
     async def get_many(self, retweet_ids: Sequence[int]) -> list[Retweet]:
         """Those of the retweets that are alive. One round trip, none for no ids."""
@@ -102,7 +102,7 @@ class Retweets:
 
     async def any_state(self, retweet_id: int) -> Retweet | None:
         """One retweet, undone or not."""
-        doc = await self._retweets.find_one({"_id": retweet_id}, _FIELDS)
+        doc = await self._retweets.find_one(ids.key(retweet_id), _FIELDS)
         return _retweet(doc) if doc else None
 
     async def existing(self, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -180,7 +180,7 @@ def reserved_pairs(mongo: Mongo) -> Reserved:
 
 
 def _doc(retweet_id: int, pair: Doc) -> Doc:
-    return {"_id": retweet_id, "bucket": ids.bucket(retweet_id), "author": pair["a"], "tweet": pair["t"]}
+    return ids.key(retweet_id) | {"author": pair["a"], "tweet": pair["t"]}
 
 
 def undone(now: datetime) -> Doc:

@@ -85,7 +85,7 @@ class Tweets:
         """Whether the id is taken by this very tweet, written by an earlier try. If not, it is another one of the same
         millisecond, and the key's reservation of the id is given up."""
         author_id = doc["author"]
-        if await self._tweets.find_one({"_id": doc["_id"], "author": author_id, "key": key}, {"_id": 1}):
+        if await self._tweets.find_one(ids.key(doc["_id"]) | {"author": author_id, "key": key}, {"_id": 1}):
             return True
         await self._idempotency.delete_one({"_id": {"a": author_id, "k": key}, "tweet": doc["_id"]})
         return False
@@ -98,7 +98,7 @@ class Tweets:
         # Their first reply engages the tweet, their last takes that back; those of its own author do not.
         engages = doc["reply_author"] not in (doc["author"], GONE)
         begun = await self._repliers.move(doc["reply_to"], doc["author"], by) if engages else 0
-        await self._tweets.update_one({"_id": doc["reply_to"]}, popularity.move("replies", by, begun))
+        await self._tweets.update_one(ids.key(doc["reply_to"]), popularity.move("replies", by, begun))
 
     async def _mentioned(self, text: str) -> dict[str, int]:
         """Ids by username key of those the text names who exist. One round trip if it names anybody, else none."""
@@ -115,7 +115,7 @@ class Tweets:
             return None
         if kept["digest"] != _digest(text, answered_id):
             raise _conflict()
-        made = await self._tweets.find_one({"_id": kept["tweet"], "author": author_id, "key": key}, {"_id": 1})
+        made = await self._tweets.find_one(ids.key(kept["tweet"]) | {"author": author_id, "key": key}, {"_id": 1})
         return await self._written(kept["tweet"]) if made else None
 
     async def _reserve(self, author_id: int, key: str, tweet_id: int, digest: bytes) -> int:
@@ -146,7 +146,8 @@ class Tweets:
 
         The check stands inside the write, so that of two deletes only one moves the counters.
         """
-        query = {"_id": tweet_id, "author": author_id, "alive": True}
+        # By the shard key: a sharded cluster changes no document by its other fields alone.
+        query = ids.key(tweet_id) | {"author": author_id, "alive": True}
         fields = {"author": 1, "reply_to": 1, "reply_author": 1}
         before = await self._tweets.find_one_and_update(query, tombstone(datetime.now(UTC)), fields)
         if before is None:
@@ -170,12 +171,12 @@ class Tweets:
 
     async def answered_by(self, tweet_id: int) -> int | None:
         """The tweet that this one answers or answered, deleted or not; None if it answers none."""
-        doc = await self._tweets.find_one({"_id": tweet_id}, {"reply_to": 1})
+        doc = await self._tweets.find_one(ids.key(tweet_id), {"reply_to": 1})
         return doc.get("reply_to") if doc else None
 
     async def author_of(self, tweet_id: int) -> int | None:
         """Who wrote it, deleted or not."""
-        doc = await self._tweets.find_one({"_id": tweet_id}, {"author": 1})
+        doc = await self._tweets.find_one(ids.key(tweet_id), {"author": 1})
         return doc["author"] if doc else None
 
     async def places(self, tweet_ids: Sequence[int]) -> dict[int, dict[TopWindow, float]]:
@@ -257,9 +258,7 @@ def new_doc(
     mentioned: Mapping[str, int] = MappingProxyType({}),
 ) -> Doc:
     """The document of a new tweet. `mentioned` gives ids by username key: whoever it lacks is not linked."""
-    doc: Doc = {
-        "_id": tweet_id,
-        "bucket": ids.bucket(tweet_id),
+    doc: Doc = ids.key(tweet_id) | {
         "author": author_id,
         "text": text,
         "is_reply": answered is not None,
@@ -299,7 +298,7 @@ def reserved_imports(mongo: Mongo) -> Reserved:
     """The keys of all imported tweets, deleted ones among them."""
 
     def tombstone(tweet_id: int, _: str, now: datetime) -> Doc:
-        return {"_id": tweet_id, "bucket": ids.bucket(tweet_id), "author": GONE, "deleted_at": now}
+        return ids.key(tweet_id) | {"author": GONE, "deleted_at": now}
 
     return Reserved(mongo.import_keys, mongo.tweets, ("import_key",), lambda doc: doc.get("import_key"), tombstone)
 

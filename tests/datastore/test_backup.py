@@ -59,8 +59,10 @@ async def test_a_backup_under_load_restores_to_one_moment_of_everything(settings
         await app.restore(target, path)
         there = await documents(empty.mongo)
         # One moment: of what was written one after the other there is a beginning, and each like has its tweet.
+        # The last may be the one whose writer was told to stop before it could say so.
         kept = sorted(one["_id"] for one in there["tweets"])
-        assert kept == sorted(made)[: counts["tweets"]]
+        assert kept[: len(made)] == sorted(made)[: counts["tweets"]]
+        assert len(kept) <= len(made) + 1
         assert {one["_id"]["t"] for one in there["likes"]} | set(kept[-1:]) == set(kept)
         assert {name: len(docs) for name, docs in there.items() if name != "system"} == {
             name: count for name, count in counts.items() if name != "system"

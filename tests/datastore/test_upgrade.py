@@ -166,6 +166,7 @@ async def test_a_backup_of_the_version_before_is_restored_with_reservations(
     with monkeypatch.context() as earlier:
         earlier.setattr("datastore.backup.INDEXES", then)
         await backup(mongo, tmp_path / "old.bson.gz")
+    await upgrade.prepare(mongo, "one")
     other = Mongo(mongo_url, "test_upgrade_restored")
     try:
         await restore(other, tmp_path / "old.bson.gz")
