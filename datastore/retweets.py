@@ -59,7 +59,7 @@ class Retweets:
         """Those of the retweets that are alive. One round trip, none for no ids."""
         if not retweet_ids:
             return []
-        return await Look(self._mongo, _LIVING, retweet_ids, lambda docs: [*map(_retweet, docs)]).alone()
+        return await Look(self._mongo, _LIVING, retweet_ids, _retweets).alone()
 
     async def get(self, retweet_id: int) -> Retweet | None:
         """One retweet that is alive."""
@@ -124,12 +124,16 @@ class Retweets:
     async def _list(self, query: Doc, first: int, before: int | None) -> list[Retweet]:
         if before is not None:
             query["_id"] = {"$lt": before}
-        return [_retweet(doc) async for doc in self._retweets.find(query, _FIELDS).sort("_id", -1).limit(first)]
+        return await Find(self._mongo, "retweets", query, _FIELDS, _retweets, {"_id": -1}, first).alone()
 
 
 def undone(now: datetime) -> Doc:
     """The update that undoes a retweet: whose tweet it was goes, what its event needs stays."""
     return {"$set": {"undone_at": now}, "$unset": {"alive": "", "of": ""}}
+
+
+def _retweets(docs: Sequence[Doc]) -> list[Retweet]:
+    return [*map(_retweet, docs)]
 
 
 def _retweet(doc: Doc) -> Retweet:

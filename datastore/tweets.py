@@ -258,7 +258,8 @@ class Tweets:
     async def _list(self, query: Doc, first: int, before: int | None) -> list[Tweet]:
         if before is not None:
             query["_id"] = {"$lt": before}
-        return [_tweet(doc) async for doc in self._tweets.find(query, _BODY).sort("_id", -1).limit(first)]
+        find = Find(self._mongo, "tweets", query, _BODY, lambda docs: [*map(_tweet, docs)], {"_id": -1}, first)
+        return await find.alone()
 
 
 def ids_of(docs: Sequence[Doc]) -> list[int]:

@@ -18,6 +18,7 @@ _PROFILE: Doc = {"username": 1, "display_name": 1, "bio": 1, "followers": 1, "fo
 _ACCOUNT: Doc = _PROFILE | {"email": 1, "password": 1}
 # Not a tombstone. In every filter: a check before a write would be too early.
 _ALIVE: Doc = {"deleted_at": None}
+_NAMES = Keyed("users", _PROFILE | {"name_key": 1}, lambda doc: doc["name_key"], by="name_key", where=_ALIVE)
 _PEOPLE = Keyed("users", _PROFILE, where=_ALIVE)
 # What says who somebody was goes with the very write that deletes them; the rest goes with the purge.
 _PERSONAL = ("username", "display_name", "bio", "prefixes", "email", "email_key", "password")
@@ -62,8 +63,8 @@ class Users:
 
     async def by_username(self, username: str) -> User | None:
         """The profile under this name, case ignored."""
-        doc = await self._users.find_one({"name_key": rules.username_key(username)} | _ALIVE, _PROFILE)
-        return _user(doc) if doc else None
+        look = Look(self._mongo, _NAMES, [rules.username_key(username)], lambda docs: [*map(_user, docs)])
+        return next(iter(await look.alone()), None)
 
     async def account(self, user_id: int) -> Account | None:
         """One account, with its private parts."""

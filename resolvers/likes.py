@@ -6,7 +6,7 @@ from resolvers import guards
 from resolvers.context import Info
 from resolvers.follows import people
 from resolvers.regard import readable
-from resolvers.tweets import existing, open_to
+from resolvers.tweets import as_it_is_now, existing, open_to
 
 
 async def like(info: Info, tweet_id: int) -> Tweet:
@@ -14,11 +14,11 @@ async def like(info: Info, tweet_id: int) -> Tweet:
     context = info.context
     viewer_id = guards.viewer(context)
     await guards.spend(context, Action.LIKE)
-    await open_to(context, tweet_id)
+    tweet = await open_to(context, tweet_id)
     await context.services.likes.add(viewer_id, tweet_id, context.now_ms())
     await context.services.cache.drop(viewer_id, [tweet_id])
     context.loaders.likes.ready((viewer_id, tweet_id), True)
-    return await existing(context, tweet_id)
+    return await as_it_is_now(context, tweet)
 
 
 async def unlike(info: Info, tweet_id: int) -> Tweet | None:
@@ -26,11 +26,11 @@ async def unlike(info: Info, tweet_id: int) -> Tweet | None:
     NOT_FOUND."""
     context = info.context
     viewer_id = guards.viewer(context)
-    await existing(context, tweet_id)
+    tweet = await existing(context, tweet_id)
     await context.services.likes.remove(viewer_id, tweet_id)
     await context.services.cache.drop(viewer_id, [tweet_id])
     context.loaders.likes.ready((viewer_id, tweet_id), False)
-    return await readable(context, await existing(context, tweet_id))
+    return await readable(context, await as_it_is_now(context, tweet))
 
 
 async def likers(tweet: Tweet, info: Info, first: int | None, after: Key | None) -> Page[User]:

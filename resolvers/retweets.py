@@ -12,7 +12,7 @@ from resolvers.context import Info
 from resolvers.follows import people
 from resolvers.paging import one
 from resolvers.regard import readable
-from resolvers.tweets import existing, open_to
+from resolvers.tweets import as_it_is_now, existing, open_to
 
 
 async def retweet(info: Info, tweet_id: int) -> Tweet:
@@ -23,7 +23,7 @@ async def retweet(info: Info, tweet_id: int) -> Tweet:
     tweet = await open_to(context, tweet_id)
     await context.services.retweets.add(viewer_id, tweet, context.now_ms())
     await context.services.cache.drop(viewer_id, [tweet_id])
-    return await existing(context, tweet_id)
+    return await as_it_is_now(context, tweet)
 
 
 async def undo(info: Info, tweet_id: int) -> Tweet | None:
@@ -31,10 +31,10 @@ async def undo(info: Info, tweet_id: int) -> Tweet | None:
     NOT_FOUND."""
     context = info.context
     viewer_id = guards.viewer(context)
-    await existing(context, tweet_id)
+    tweet = await existing(context, tweet_id)
     await context.services.retweets.remove(viewer_id, tweet_id)
     await context.services.cache.drop(viewer_id, [tweet_id])
-    return await readable(context, await existing(context, tweet_id))
+    return await readable(context, await as_it_is_now(context, tweet))
 
 
 async def retweeters(tweet: Tweet, info: Info, first: int | None, after: Key | None) -> Page[User]:

@@ -8,11 +8,12 @@ from strawberry import Parent
 from datastore import rules
 from datastore.errors import DomainError, ErrorCode, bad_input
 from datastore.records import CursorKind, Edge, Key, Page, Tweet, User, UserTweetFilter
+from datastore.together import together
 from realtime.limits import Action
 from resolvers import guards, selection
 from resolvers.context import Context, Info
 from resolvers.paging import joined, keyset_page, one
-from resolvers.regard import not_blocked, readable, readable_alone, readable_page
+from resolvers.regard import blocked, readable, readable_alone, readable_page
 
 
 async def post(info: Info, text: str, in_reply_to: int | None, idempotency_key: str | None) -> Tweet:
@@ -67,16 +68,35 @@ async def existing(context: Context, tweet_id: int, field: str = "tweetId") -> T
     tweet = await context.services.tweets.get(tweet_id)
     # Not through the loaders: a verb shows its author's counts as they are after its write.
     author = await context.services.users.get(tweet.author_id) if tweet else None
-    if tweet is None or author is None:
-        raise DomainError(ErrorCode.NOT_FOUND, "There is no such tweet.", ("input", field))
-    context.loaders.users.ready(author.id, author)
-    return tweet
+    return _there(context, tweet, author, field)
+
+
+async def as_it_is_now(context: Context, tweet: Tweet) -> Tweet:
+    """As `existing`, for a tweet that was there before. One round trip: it has the same author for ever."""
+    tweets, users = context.services.tweets, context.services.users
+    (now,), (author,) = await together(tweets.find_many([tweet.id]), users.find_many([tweet.author_id]))
+    return _there(context, now, author)
 
 
 async def open_to(context: Context, tweet_id: int, field: str = "tweetId") -> Tweet:
-    """The tweet, if the viewer may act on it. Raises NOT_FOUND, BLOCKED."""
-    tweet = await existing(context, tweet_id, field)
-    await not_blocked(context, tweet.author_id, field)
+    """The tweet, if the viewer may act on it; its author is ready afterwards. Raises NOT_FOUND, BLOCKED."""
+    services, viewer_id = context.services, guards.viewer(context)
+    tweet = await services.tweets.get(tweet_id)
+    if tweet is None:
+        return _there(context, None, None, field)
+    pair = viewer_id, tweet.author_id
+    asked = services.users.find_many([tweet.author_id]), services.blocks.find_regards([pair])
+    (author,), regards = await together(*asked)
+    _there(context, tweet, author, field)
+    if pair in regards and regards[pair].apart:
+        raise blocked(field)
+    return tweet
+
+
+def _there(context: Context, tweet: Tweet | None, author: User | None, field: str = "tweetId") -> Tweet:
+    if tweet is None or author is None:
+        raise DomainError(ErrorCode.NOT_FOUND, "There is no such tweet.", ("input", field))
+    context.loaders.users.ready(author.id, author)
     return tweet
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ import pytest
 from datastore import processes
 from datastore.processes import Program
 from realtime.devserver import valkey
+from tests.forked import Running
 from tests.perch import PATIENCE_SECONDS, Perch, free_port
 from tests.processes import ROOT, Cluster
 
@@ -99,7 +99,7 @@ class Server:
     """One of the servers behind the proxy, which may stop and start again at its port."""
 
     cluster: Cluster
-    process: Process
+    process: Running
 
     async def restart(self) -> int:
         """SIGTERM, then another one, until that one is ready. Gives the exit code of the first."""

@@ -118,3 +118,22 @@ async def test_any_document_is_answered_as_graphql_core_alone_answers_it(
     ]
     assert answers[0] == answers[1]
     assert b"GRAPHQL_VALIDATION_FAILED" not in b"".join(answers[0][1]), document
+
+
+async def test_a_record_that_is_shown_again_is_shown_to_each_viewer_as_theirs(
+    services: Services, world: tuple[Person, dict[str, Any]]
+) -> None:
+    ann, named = world
+    document = """query ($tweet: ID!, $name: String!) {
+      tweet(id: $tweet) { id text viewerHasLiked likeCount author { username } }
+      user(username: $name) { id viewerIsFollowing username } }"""
+    seen = []
+    for viewer_id in (of_type(ann.id, "User"), None, of_type(named["user"], "User")) * 2:
+        answers = [
+            await told(schema, Context(services, "127.0.0.1", viewer_id=viewer_id), document, named)
+            for schema in (OURS, STOCK)
+        ]
+        assert answers[0] == answers[1]
+        data = orjson.loads(answers[0][0])
+        seen.append((data["tweet"]["viewerHasLiked"], data["user"]["viewerIsFollowing"]))
+    assert seen == [(True, True), (False, False), (False, False)] * 2

@@ -72,7 +72,7 @@ async def test_who_leaves_takes_nobody_elses_answer(client: Client) -> None:
 async def test_a_lost_connection_is_replaced_and_a_script_tries_once_more(client: Client) -> None:
     scripts, line, lost = Scripts(client), line_of(client), set[int]()
     for _ in range(3):
-        assert await scripts.run("top_position", ["{events}:none"], "t")
+        assert await scripts.run("top_position", ["{events}:one", "{events}:other"], "t")
         lost.add(own := await line.call("CLIENT", "ID"))
         await client.client_kill_filter(_id=own)
     assert len(lost) == 3

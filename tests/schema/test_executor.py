@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strawberry import Parent
 
+from datastore.records import User
 from schema.executor import VARIANTS, Shaped
+from schema.shapes import KEPT_ANSWERS, Kept
 
 Info = strawberry.Info[Any, Any]
 
@@ -270,3 +272,14 @@ async def test_who_tries_every_condition_is_answered_all_the_same() -> None:
         values = {name: bool(number >> at & 1) for at, name in enumerate(names)}
         result: Any = await OURS.execute(document, context_value=record, variable_values=values)
         assert result.data["thing"] == {"number": 1} | {name: "x" for name in names if values[name]}
+
+
+def test_answers_are_kept_by_the_very_record_and_the_oldest_go_first() -> None:
+    kept = Kept()
+    people = [User(number, "ann", "Ann", "", 0, 0, 0, False) for number in range(KEPT_ANSWERS + 1)]
+    for person in people:
+        kept.put(1, person, {"id": person.id})
+    assert [kept.get(1, person) for person in people[:2]] == [None, {"id": 1}]
+    assert kept.get(2, people[1]) is None
+    # Equal, and read at another time.
+    assert kept.get(1, User(1, "ann", "Ann", "", 0, 0, 0, False)) is None
