@@ -118,14 +118,12 @@ async def fill_nothing(self: Timelines, readers: Any, entries: Sequence[int], cu
     await _fill(self, readers, (), 0)
 
 
-_newest = Entries.newest
+_find_newest = Entries.find_newest
 
 
-async def nothing_of_one(
-    self: Entries, authors: Sequence[int], first: int, before: int | None = None, above: int = 0
-) -> list[int]:
-    # Pages ask for one author with one entry more than they show; merges and recent lists ask for what is kept.
-    return [] if len(authors) == 1 and first == 101 else await _newest(self, authors, first, before, above)
+def nothing_of_ones_own(self: Entries, author_id: int, first: int, before: int | None = None) -> Any:
+    # Nobody has this id.
+    return _find_newest(self, -1, first, before)
 
 
 def own_first(self: Reader) -> Chain | None:

@@ -174,8 +174,8 @@ ABLATIONS = [
     Ablation(
         "a page reads the reader's own newest entries",
         theme="builds",
-        seed=1,
-        python=((Entries, "newest", ablated.nothing_of_one),),
+        seed=4,
+        python=((Entries, "find_newest", ablated.nothing_of_ones_own),),
     ),
     Ablation(
         "a delete unpushes every retweet",
