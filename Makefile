@@ -73,10 +73,11 @@ fuzz: env-dev ## CASES=100 for each query and mutation, as nobody and as somebod
 model: env-dev ## SCHEDULES=20000 random schedules of timelines and live delivery, from seed FROM
 	@exec $(PY) -m tests.model --schedules "$${SCHEDULES:-20000}" $${FROM:+--seed "$$FROM"}
 
-bench: env-dev ## requests beside Node servers, fan-out, growth, cached copies; makes docs/figures.md again
+bench: env-dev ## requests beside Node servers, fan-out, scripts, growth, cached copies; makes docs/figures.md again
 	@$(MAKE) $(PEERS)/node_modules/.installed
 	@$(with_node); $(PY) -m tests.bench.reads --write
 	@$(PY) -m tests.bench.fanout --write
+	@$(PY) -m tests.bench.scripts --write
 	@$(PY) -m tests.bench.growth --write
 	@$(PY) -m tests.bench.sizes --write
 	@exec $(PY) -m tests.bench.caches

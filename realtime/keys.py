@@ -68,8 +68,8 @@ def top_tweets(window: TopWindow) -> str:
 def top_snapshots(window: TopWindow) -> str:
     """List of the ids of this window's snapshots, newest first; at most 64, lives 5 minutes from the newest.
 
-    A snapshot is the list `<this key>:<id>` of (when in ms, id, place, id, place, ...), best first, at most 1,000
-    pairs, lives 5 minutes."""
+    A snapshot is the sorted set `<this key>:<id>`: at most 1,000 of the list's members, and above them `at:` with when
+    it was made, in ms; lives 5 minutes."""
     return f"top:{{top}}:{window.lower()}:snaps"
 
 

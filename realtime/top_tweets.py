@@ -5,7 +5,7 @@ from an index. Never reads tweet bodies, filters nothing.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from secrets import randbits
 from typing import Any
@@ -21,8 +21,9 @@ from realtime.scripts import Arg, Scripts, fresh_token
 
 log = structlog.get_logger()
 
-# Tweets in one call of the ranking script, and in one part of a rebuild: above, Redis stalls for milliseconds.
-TWEETS_PER_SCRIPT = 250
+# Tweets in one part of a rebuild, and in one call of the ranking script, which looks twice at each in three lists:
+# above, Redis stalls for milliseconds.
+TWEETS_PER_SCRIPT, RANKED_PER_SCRIPT = 250, 40
 # Nobody pages deeper; who subscribes sees at most a page.
 LISTED, WATCHED = 1000, 100
 
@@ -38,7 +39,7 @@ class TopBounds:
     kept: int = 10_000
     trim_at: int = 11_000
     listed: int = LISTED
-    # A list of 1,000 takes about 30 KB. The cursor of one that had to go still works, by place.
+    # A list of 1,000 takes about 100 KB. The cursor of one that had to go still works, by place.
     snapshots: int = 64
     snapshot_ms: int = 5 * 60 * 1000
     # Whatever may have slipped in (a worker that froze between reading and writing) is gone after so long.
@@ -122,6 +123,12 @@ class TopTweets:
 
     async def _rank(self, tweet_ids: Sequence[int]) -> None:
         places = await self._tweets.places(tweet_ids)
+        parts = range(0, len(tweet_ids), RANKED_PER_SCRIPT)
+        names = [name for window in TopWindow for name in (*_keys(window), keys.top_channel(window))]
+        calls = [(names, self._ranking(tweet_ids[at : at + RANKED_PER_SCRIPT], places)) for at in parts]
+        await self._scripts.run_each("top_rank", calls)
+
+    def _ranking(self, tweet_ids: Sequence[int], places: Mapping[int, Mapping[TopWindow, float]]) -> list[Arg]:
         bounds, now_ms = self._bounds, ids.now_ms()
         args: list[Arg] = [bounds.kept, bounds.trim_at, bounds.listed, WATCHED, len(tweet_ids)]
         for window in TopWindow:
@@ -129,8 +136,7 @@ class TopTweets:
             for tweet_id in tweet_ids:
                 place = places.get(tweet_id, {}).get(window)
                 args += [_member(tweet_id), "" if place is None else repr(place)]
-        names = [name for window in TopWindow for name in (*_keys(window), keys.top_channel(window))]
-        await self._scripts.run_each("top_rank", [(names, args)])
+        return args
 
     async def drop(self) -> None:
         """Keep no list any longer: the next read rebuilds it."""

@@ -34,11 +34,6 @@ _SHAPES, _KEPT = "perch.shapes", "perch.kept"
 VARIANTS = 16
 
 
-def reading_by(executor: Any) -> Reading:
-    """One use of a shape, which shares with all others of its schema what they made of the same records."""
-    return Reading(executor, executor.schema.extensions.setdefault(_KEPT, Kept()))
-
-
 class Shaped(StrawberryGraphQLCoreExecutionContext):
     """Answers, errors and their order are graphql-core's."""
 
@@ -57,6 +52,10 @@ class Shaped(StrawberryGraphQLCoreExecutionContext):
         info = self.build_resolve_info(field, [one.node for one in details], parent, Path(None, name, parent.name))
         return name, self._shape(field.type, details, info)
 
+    def reading(self) -> Reading:
+        """One use of a shape."""
+        return Reading(self, self.schema.extensions.setdefault(_KEPT, Kept()))
+
     def complete_value(
         self,
         return_type: GraphQLOutputType,
@@ -71,7 +70,7 @@ class Shaped(StrawberryGraphQLCoreExecutionContext):
         complete = None if self.by_the_book else self._shape(return_type, field_details_list, info)
         if complete is None:
             return super().complete_value(*given)
-        reading = reading_by(self)
+        reading = self.reading()
         try:
             value = complete(result, reading)
         except Exception:

@@ -17,7 +17,6 @@ from resolvers.context import Context, Watch
 from schema import cursors
 from schema.build import PerchSchema
 from schema.cost import objects
-from schema.executor import reading_by
 
 # Stands for the reader's position while a text is made. Random: nobody can write a tweet that holds it.
 _HOLE = f"{secrets.token_hex(16)}/0"
@@ -90,7 +89,7 @@ class Plan:
         if self._complete is None:
             return None
         self._executor.context_value = context
-        reading = reading_by(self._executor)
+        reading = self._executor.reading()
         try:
             value = self._complete(event, reading)
         except Exception:

@@ -40,7 +40,10 @@ for w = 0, #KEYS / 4 - 1 do
         look(member)
       end
     end
-    redis.call('ZREMRANGEBYSCORE', set, '-inf', '(' .. ARGV[first])
+    -- What has expired goes, so much at a time: after a quiet hour it may be the whole list.
+    local expired = redis.call('ZCOUNT', set, '-inf', '(' .. ARGV[first])
+    local going = math.min(expired, 200)
+    if going > 0 then redis.call('ZREMRANGEBYRANK', set, 0, going - 1) end
     local extra = redis.call('ZCARD', set) - 1 - kept
     if extra > trim_at - kept then
       local cut = redis.call('ZRANGE', set, extra - 1, extra - 1, 'WITHSCORES')
@@ -48,9 +51,9 @@ for w = 0, #KEYS / 4 - 1 do
       redis.call('ZREM', set, name)
       floor = cut[2]
       redis.call('ZADD', set, '+inf', 'floor:' .. floor)
-    elseif floor ~= '-inf' and kept + extra < listed then
+    elseif floor ~= '-inf' and kept + extra - (expired - going) < listed then
       -- What was trimmed is needed now: the next reader rebuilds.
-      redis.call('DEL', set)
+      redis.call('UNLINK', set)
     end
     if moved > 0 then redis.call('DEL', latest) end
     if moved > 0 and seen then

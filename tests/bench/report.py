@@ -192,6 +192,7 @@ PARTS: dict[str, Callable[[Json], list[str]]] = {
     "requests times": _compared(lambda row: f"{_cell(float(row['p50_ms']))} / {_cell(float(row['p99_ms']))}"),
     "requests memory": _compared(lambda row: round(row["rss_mb"])),
     "fanout": _listed,
+    "scripts": _listed,
     "growth": _listed,
     "growth followees": _grown("followees", "followees", cold=True),
     "growth depth": _grown("depth", "page", cold=False),

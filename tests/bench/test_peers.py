@@ -13,7 +13,7 @@ import uvicorn
 import app
 from datastore.settings import Settings
 from realtime import keys
-from tests.bench import fanout, floor, growth, peers, reads
+from tests.bench import fanout, floor, growth, peers, reads, scripts
 from tests.bench.fanout_cost import beside_a_pipeline
 from tests.bench.load import Failed, measure
 from tests.bench.peers import Differs, Field, Server, compare
@@ -143,6 +143,12 @@ async def test_the_bench_of_fan_out_runs(field: Field) -> None:
     rows += await fanout.burst(field.clients, field.settings, os.getpid(), authors, seconds=0.1)
     assert len([*rows, await fanout.held(redis)]) == 7
     await redis.unlink(*[key for one in readers for key in (keys.timeline(one), f"plain:{one}")])
+
+
+async def test_the_bench_of_scripts_names_each_and_what_it_was_given() -> None:
+    rows = scripts.row("merge", "200 entries", [0.5, 0.7, 9.0])
+    assert rows == ("merge: 200 entries", "median 0.70 ms, of 3 runs the worst 9.00 ms")
+    assert "over 2 ms" in scripts.row("merge", "200 entries", [2.5])[1]
 
 
 async def test_the_bench_of_growth_runs(field: Field) -> None:

@@ -4,6 +4,7 @@ what the model says. `python -m tests.faults.soak --minutes 10 --seed 1`; exit c
 import argparse
 import asyncio
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +19,7 @@ from tests.faults.misfortunes import MISFORTUNES
 from tests.faults.population import Population
 from tests.faults.verdicts import counted, judged
 from tests.faults.watchers import Watcher
+from tests.processes import ROOT
 
 PEOPLE, WATCHERS = 16, 6
 # From one comparison to the next, and from one misfortune to the next at most.
@@ -84,16 +86,28 @@ def tell(population: Population, found: list[str]) -> None:
 
 def summary(population: Population, seed: int, minutes: float) -> None:
     """What goes into docs/operations.md."""
-    figures = population.figures
-    print(f"seed {seed}, {minutes:g} minutes: {figures.acts['write']:,} writes and {figures.acts['read']:,} pages")
-    print(f"lost {figures.lost}, doubled {figures.doubled}, retried {figures.retried}")
-    print(f"ended without being told: {population.box.died or 'none'}")
-    print(f"resyncs {figures.resyncs}, reconnects {figures.reconnects}, misfortunes {dict(figures.faults)}")
+    figures, acts = population.figures, population.figures.acts
+    print(f"soak: seed {seed}, {minutes:g} minutes, commit {commit()}")
+    print(f"operations {acts.total():,}, asked again {figures.retried:,}")
+    print(f"acked {acts['write']:,} writes and {acts['read']:,} pages")
+    print(f"faults {figures.faults.total()}: {dict(figures.faults)}")
+    print(
+        f"lost {figures.lost}, duplicated {figures.doubled}, ended without being told: {population.box.died or 'none'}"
+    )
+    print(f"resyncs {figures.resyncs}, reconnects {figures.reconnects}")
     print(f"screens that agreed after a round without a page: {figures.unaided}")
     for kind, seconds in figures.seconds.items():
         ordered = sorted(seconds)
-        told = {share: ordered[min(int(len(ordered) * share), len(ordered) - 1)] for share in (0.5, 0.99, 1)}
-        print(kind, {share: f"{value * 1000:.0f} ms" for share, value in told.items()} if ordered else "none")
+        for name, share in (("p50", 0.5), ("p99", 0.99), ("slowest", 1)):
+            at = min(int(len(ordered) * share), len(ordered) - 1)
+            print(f"{kind} {name} " + (f"{ordered[at] * 1000:.0f} ms" if ordered else "none"))
+
+
+def commit() -> str:
+    """Of what ran, so that figures can be traced."""
+    asked = ["git", "describe", "--always", "--dirty"]
+    told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603  our own
+    return told.stdout.strip() or "unknown"
 
 
 def main() -> int:

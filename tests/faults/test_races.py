@@ -9,6 +9,7 @@ from schema import globalid
 from tests.faults.box import WORKERS, Box
 from tests.faults.crowds import crowd
 from tests.faults.writers import all_pages, by_author, writing
+from tests.flows.test_delete_account import deleted
 from tests.flows.test_home_timeline import calls
 from tests.perch import Person
 
@@ -37,29 +38,31 @@ async def test_200_likes_and_unlikes_at_once_whose_events_come_twice_leave_the_c
     assert sum(one["viewerHasLiked"] for one in seen) == edges
 
 
-async def test_nothing_of_an_unfollowed_a_blocked_or_a_deleting_author_is_shown_while_they_post(box: Box) -> None:
-    (reader,), authors = await crowd(box)
-    unfollowed, blocked, deleting, other = authors
+async def test_nothing_of_an_unfollowed_a_blocked_a_deleting_or_a_deleted_author_is_shown_while_they_post(
+    box: Box,
+) -> None:
+    (reader,), authors = await crowd(box, writers=5)
+    unfollowed, blocked, leaving, deleting, other = authors
     async with writing(box, authors) as writers:
         await writers.more(20)
         await reader.unfollow(unfollowed)
         await reader.verb("blockUser", {"userId": blocked.id})
-        deleted = [edge["node"] for edge in (await deleting.home())["edges"]]
-        await asyncio.gather(*(deleting.delete(node["id"]) for node in deleted))
-        gone = {node["text"] for node in deleted}
+        await deleted(leaving)
+        own = [edge["node"] for edge in (await deleting.home())["edges"]]
+        await asyncio.gather(*(deleting.delete(node["id"]) for node in own))
+        gone = {node["text"] for node in own}
         await box.kill(WORKERS[1])
         for _ in range(5):
             await writers.more(4)
-            hidden(await reader.texts(), gone, unfollowed, blocked)
+            hidden(await reader.texts(), gone, unfollowed, blocked, leaving)
     await box.repair()
     texts = await all_pages(reader)
-    hidden(texts, gone, unfollowed, blocked)
+    hidden(texts, gone, unfollowed, blocked, leaving)
     left = [text for text in writers.acked[deleting.id] if text not in gone]
     assert by_author(texts, [deleting, other]) == {deleting.id: left, other.id: writers.acked[other.id]}
     # The control: there was something to hide.
     assert gone
-    assert writers.acked[unfollowed.id]
-    assert writers.acked[blocked.id]
+    assert all(writers.acked[one.id] for one in (unfollowed, blocked, leaving))
 
 
 def hidden(texts: list[str], gone: set[str], *authors: Person) -> None:

@@ -1,13 +1,21 @@
 """Redis stops, hangs, forgets or cannot be reached: the same pages, soon, and it heals alone."""
 
 import asyncio
+import json
 import shutil
 import time
+from random import Random
 
 from tests.faults.box import Box, eventually
 from tests.faults.crowds import crowd, judged
+from tests.faults.misfortunes import pubsub_cut
 from tests.faults.writers import writing
-from tests.perch import Person
+from tests.live.crowd import Bare
+from tests.live.crowd import crowd as sockets
+from tests.perch import LIVE, PATIENCE_SECONDS, Person
+
+# Each of so many readers has so many subscriptions at each of the two servers.
+READERS, SUBSCRIPTIONS = 10, 10
 
 
 async def timed(reader: Person) -> float:
@@ -74,3 +82,26 @@ async def test_a_redis_that_restarts_empty_under_load_changes_no_page(box: Box) 
                 pass
     assert writers.failed == []
     await judged(writers, reader)
+
+
+async def test_200_subscriptions_get_exactly_their_sequence_while_pubsub_is_cut_every_150_ms(box: Box) -> None:
+    readers, (author,) = await crowd(box, readers=READERS, writers=1)
+    listening: list[Bare] = []
+    for reader in readers:
+        after = (await reader.home())["liveCursor"]
+        query = LIVE.replace("($after: String)", "").replace("$after", json.dumps(after))
+        for perch in box.perches:
+            listening += await sockets(perch.url, reader.token, query, SUBSCRIPTIONS)
+    async with writing(box, [author]) as writers:
+        await pubsub_cut(box, Random())
+    expected = writers.acked[author.id]
+
+    async def all_have_all() -> bool:
+        return all(len(one.payloads) >= len(expected) for one in listening)
+
+    await eventually(all_have_all, 3 * PATIENCE_SECONDS)
+    for one in listening:
+        events = [json.loads(payload)["payload"]["data"]["homeTimelineEvents"] for payload in one.payloads]
+        assert [event["edge"]["node"]["text"] for event in events if "edge" in event] == expected
+        assert len(events) == len(expected)
+        one.transport.abort()

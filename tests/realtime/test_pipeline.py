@@ -119,11 +119,22 @@ async def test_the_watermark_waits_for_the_workers(house: House, seen: list[Even
     async with running(relay(house)):
         tweet = await house.tweet(author)
         await wait_for_length(house, ids.bucket(tweet.id) % PARTITIONS, 1)
+        # It has looked, more than once, how far it may move the watermark.
+        for _ in range(3):
+            await renewed(house)
     # The relay is gone, and Redis too; only the watermark in MongoDB can know that the tweet was never handled.
     await house.redis.flushdb()
     async with running(relay(house), worker(house)):
         await settled(house)
     assert tweet.id in [event.subject_id for event in seen]
+
+
+async def renewed(house: House) -> None:
+    """Wait until the relay has renewed its lease, as it does each time before it moves the watermark."""
+    before = (await house.clients.mongo.system.find_one({"_id": "relay"}) or {})["renewed"]
+    async with asyncio.timeout(10):
+        while (await house.clients.mongo.system.find_one({"_id": "relay"}) or {})["renewed"] == before:
+            await asyncio.sleep(0.01)
 
 
 async def wait_for_length(house: House, partition: int, length: int) -> None:
@@ -308,17 +319,7 @@ async def test_the_backlog_says_how_far_behind_the_workers_are_and_whether_anybo
 async def test_an_author_with_many_readers_holds_up_nobody_and_keeps_their_order(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Fewer than make a top user, whose tweets are not pushed at all.
-    much_followed, other, *readers = house.people(1 + TOP_USER_THRESHOLD)
-    authors = [{"_id": one, "name_key": f"{one}", "followers": 0, "top": False} for one in (much_followed, other)]
-    await house.clients.mongo.users.insert_many(authors)
-    monkeypatch.setattr("datastore.follows.WALK_BATCH", 2)
-    monkeypatch.setattr("realtime.handlers.WALK_BATCH", 2)
-    monkeypatch.setattr("realtime.handlers.FEW_FOLLOWERS", 0)
-    for reader in readers:
-        await house.follows.add(reader, much_followed, ids.now_ms())
-        await house.timelines.page(reader, 5)
-    await house.follows.add(readers[-1], other, ids.now_ms())
+    much_followed, other, *readers = await many_readers(house, monkeypatch)
     gate = asyncio.Event()
     deliver = Fanout._deliver
 
@@ -348,6 +349,54 @@ async def test_an_author_with_many_readers_holds_up_nobody_and_keeps_their_order
             shown = (await house.timelines.page(reader, 9)).entry_ids
             assert shown == [*([small.id] if reader == readers[-1] else []), second.id, first.id]
     assert not await house.redis.xpending_range(keys.events(0), keys.GROUP, "-", "+", 10)
+
+
+async def many_readers(house: House, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """An author who is too much followed for a batch, another whom only the last reader follows, and the readers."""
+    # Fewer than make a top user, whose tweets are not pushed at all.
+    much_followed, other, *readers = house.people(1 + TOP_USER_THRESHOLD)
+    authors = [{"_id": one, "name_key": f"{one}", "followers": 0, "top": False} for one in (much_followed, other)]
+    await house.clients.mongo.users.insert_many(authors)
+    monkeypatch.setattr("datastore.follows.WALK_BATCH", 2)
+    monkeypatch.setattr("realtime.handlers.WALK_BATCH", 2)
+    monkeypatch.setattr("realtime.handlers.FEW_FOLLOWERS", 0)
+    for reader in readers:
+        await house.follows.add(reader, much_followed, ids.now_ms())
+        await house.timelines.page(reader, 5)
+    await house.follows.add(readers[-1], other, ids.now_ms())
+    return [much_followed, other, *readers]
+
+
+async def test_an_author_who_loses_readers_overtakes_none_of_their_own_tweets(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author, other, *leaving, staying = await many_readers(house, monkeypatch)
+    gate, reached = asyncio.Event(), asyncio.Event()
+    deliver = Fanout._deliver
+
+    async def held(self: Fanout, runs: Runs) -> None:
+        """The first tweet does not get to the one who stays."""
+        if any(keys.tail(staying) in tails and run[1] == first.id for run, tails in runs):
+            reached.set()
+            await gate.wait()
+        await deliver(self, runs)
+
+    async with running(relay(house), worker(house)):
+        await settled(house)
+        await house.timelines.page(staying, 5, live=True)
+        monkeypatch.setattr(Fanout, "_deliver", held)
+        first = await house.tweet(author)
+        await asyncio.wait_for(reached.wait(), 10)
+        for reader in leaving:
+            await house.follows.remove(reader, author)
+        second, small = await house.tweet(author), await house.tweet(other)
+        async with asyncio.timeout(10):
+            while small.id not in (await house.timelines.page(staying, 9)).entry_ids:
+                await asyncio.sleep(0.01)
+        gate.set()
+        await settled(house)
+    told = [fields["d"] for _, fields in await house.redis.xrange(keys.reader_stream(staying))]
+    assert [int(one.split(":")[1]) for one in told if one.startswith("+:")] == [small.id, first.id, second.id]
 
 
 async def test_junk_in_the_stream_is_set_aside(house: House, seen: list[Event]) -> None:

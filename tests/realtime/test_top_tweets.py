@@ -278,6 +278,26 @@ async def test_lists_that_were_trimmed_and_emptied_again_equal_a_full_recomputat
                 assert await house.redis.zcard(keys.top_tweets(window)) <= 25
 
 
+async def test_what_has_expired_goes_in_parts_and_holds_up_no_rebuild(house: House) -> None:
+    top = TopTweets(Scripts(house.redis), house.tweets, TopBounds(kept=1000, trim_at=1100, listed=3))
+    tweets = [await engaged(house, likers) for likers in (9, 8)]
+    name, place = keys.top_tweets(DAY), popularity.lowest_place(DAY, ids.now_ms()) - 1
+    expired = {f"{number:016d}": place for number in range(450)}
+    sizes = []
+    await top.page(DAY, 2, ids.now_ms())
+    await house.redis.zadd(name, expired)
+    for _ in range(3):
+        await top.rank([tweets[0].id])
+        assert [row.tweet_id for row in (await top.page(DAY, 9, ids.now_ms())).rows] == [one.id for one in tweets]
+        sizes.append(await house.redis.zcard(name))
+    assert sizes == [253, 53, 3]
+    # What was trimmed is needed now, however many that have expired are still there.
+    await house.redis.zrem(name, "floor:-inf")
+    await house.redis.zadd(name, {**expired, f"floor:{place - 1}": math.inf})
+    await top.rank([tweets[0].id])
+    assert not await house.redis.exists(name)
+
+
 # ---------------------------------------------------------------- rebuilding
 
 
