@@ -177,6 +177,10 @@ INDEXES: Mapping[str, Sequence[tuple[Keys, Doc]]] = {
 DRIVERS: Mapping[str, Any] = {"motor": AsyncIOMotorClient, "pymongo": AsyncMongoClient}
 
 
+# Every request wants to know; who has seen a primary need not look again for so long.
+LOOK_SECONDS = 0.05
+
+
 class Mongo:
     """One client and one database. Open and close it in app.py only.
 
@@ -207,10 +211,13 @@ class Mongo:
 
     def without_primary_seconds(self) -> float:
         """How long nobody has been found who takes writes, as far as this client was asked; 0 while there is one."""
+        now = time.monotonic()
+        if now < self._primary_seen + LOOK_SECONDS:
+            return 0
         topology: Any = self.client.topology_description
         if topology.has_writable_server():
-            self._primary_seen = time.monotonic()
-        return time.monotonic() - self._primary_seen
+            self._primary_seen = now
+        return now - self._primary_seen
 
     def _open(self, database: str, reads: Any) -> None:
         self.db = self.client.get_database(database, write_concern=WriteConcern("majority"), read_preference=reads)
