@@ -20,7 +20,7 @@ from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
 
 from datastore import backup as backups
-from datastore import demo_world, ids, importer, ownership, processes, shards, tracing
+from datastore import demo_world, ids, importer, ownership, processes, shards, tracing, upgrade
 from datastore.changes import Changes
 from datastore.doctor import MongoDoctor, of_settings
 from datastore.findings import Finding, Verdict
@@ -35,6 +35,7 @@ from realtime.connect import Client, for_requests, for_workers
 from realtime.dead_letters import DeadLetters
 from realtime.doctor import PipelineDoctor, redis_doctors
 from realtime.pipeline import Pipeline, open_rooms
+from realtime.scripts import fresh_token
 from realtime.timelines import Bounds
 from resolvers import accounts
 from resolvers.context import Context, Options, Services, open_services
@@ -151,7 +152,7 @@ async def patient(settings: Settings) -> AsyncIterator[Mongo]:
 @asynccontextmanager
 async def services_of(settings: Settings, opened: Clients) -> AsyncIterator[Services]:
     """The rooms that answer requests, over a database that is ready for them."""
-    await opened.mongo.ensure_indexes()
+    await upgrade.prepare(opened.mongo, fresh_token())
     await Changes(opened.mongo).prepare()
     services = open_services(opened.mongo, opened.redis, opened.live, Options.of(settings))
     try:
@@ -198,7 +199,7 @@ async def traced(settings: Settings, service: str) -> AsyncIterator[None]:
 async def working(settings: Settings) -> AsyncIterator[Pipeline]:
     """A relay, a worker, a purger and a reconciler, running meanwhile."""
     async with clients(settings) as opened, patient(settings) as streams:
-        await opened.mongo.ensure_indexes()
+        await upgrade.prepare(opened.mongo, fresh_token())
         pipeline = Pipeline(opened.mongo, streams, opened.live, settings)
         async with running(pipeline.run()):
             yield pipeline

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+from datastore import upgrade
 from datastore.changes import Changes
 from datastore.mongo import INDEXES, Doc, Mongo, bson_documents, bson_of
 
@@ -56,6 +57,9 @@ async def restore(mongo: Mongo, path: Path) -> dict[str, int]:
     # The watermark, the leases and the positions were those of another cluster: the stream begins at the present.
     await mongo.system.delete_many({"_id": {"$ne": "demo_world"}})
     await mongo.ensure_indexes()
+    if counts["users"] and not counts["names"]:
+        # A file of the version before, which reserved nothing.
+        await upgrade.fill(mongo)
     await Changes(mongo).prepare()
     return counts
 
@@ -73,7 +77,7 @@ async def _batches(path: Path, counts: dict[str, int]) -> AsyncIterator[tuple[st
         if kind == "collection":
             collection = value
         if kind == "end":
-            if value != counts:
+            if dict.fromkeys(INDEXES, 0) | value != counts:
                 raise BackupError(f"{path} has other documents than it says at its end")
             return
     raise BackupError(f"{path} ends too early: it was cut short")

@@ -53,10 +53,13 @@ class Blocks:
 
     def find_regards(self, pairs: Iterable[tuple[int, int]]) -> Look[dict[tuple[int, int], Regard]]:
         """`regards_between`, to be asked together with others."""
-        asked, keys = set(pairs), dict[tuple[int, str, int], None]()
-        for viewer_id, other in asked:
-            keys |= dict.fromkeys(((viewer_id, _BLOCK, other), (viewer_id, _MUTE, other), (other, _BLOCK, viewer_id)))
-        return Look(self._mongo, _EDGES, [*keys], partial(_regards, asked))
+        asked = set(pairs)
+        keys = [
+            key
+            for viewer_id, other in asked
+            for key in ((viewer_id, _BLOCK, other), (viewer_id, _MUTE, other), (other, _BLOCK, viewer_id))
+        ]
+        return Look(self._mongo, _EDGES, keys, partial(_regards, asked))
 
     async def of_owner(self, owner_id: int, kind: Hiding, first: int, after: Key | None) -> list[Edge[int]]:
         """Up to `first` edges of (hidden person, since), newest first; `after` is exclusive."""

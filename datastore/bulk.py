@@ -7,13 +7,17 @@ well with people who follow meanwhile, which setting a recounted number would no
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any, TypeVar
 
 from datastore import ids, popularity
 from datastore.mongo import BulkWriteError, Collection, Doc, DuplicateKeyError, Mongo, Session, UpdateOne
+from datastore.repliers import begun, pair_of
+from datastore.reservations import reservation
+from datastore.users import never
 
 T = TypeVar("T")
 
@@ -103,14 +107,60 @@ async def increment(collection: Collection, counter: str, owners: Iterable[int],
         await collection.bulk_write(updates, ordered=False, session=session)
 
 
-async def increment_replies(collection: Collection, docs: Sequence[Doc], session: Session) -> None:
-    """Count new tweets for those they answer: all of them as replies, the counted ones as engagement."""
+async def insert_people(mongo: Mongo, docs: Sequence[Doc], session: Session) -> None:
+    """Insert people whose names and addresses nobody has, and reserve these for them."""
+    for field, reservations in (("name_key", mongo.names), ("email_key", mongo.emails)):
+        await _reserve(mongo, reservations, {doc[field]: doc["_id"] for doc in docs if field in doc}, session)
+    await insert(mongo.users, docs, session)
+
+
+async def _reserve(mongo: Mongo, reservations: Collection, wanted: Mapping[str, int], session: Session) -> None:
+    """Ids by value. Who has reserved one and is not there (a sign-up under way, or one that died) cannot come then."""
+    cursor = reservations.find({"_id": {"$in": list(wanted)}}, session=session)
+    if held := {doc["_id"]: doc["of"] async for doc in cursor}:
+        cursor = mongo.users.find({"_id": {"$in": list(held.values())}}, {"_id": 1}, session=session)
+        absent = set(held.values()) - {doc["_id"] async for doc in cursor}
+        await insert(mongo.users, [never(holder, datetime.now(UTC)) for holder in sorted(absent)], session)
+        passed_on = [UpdateOne({"_id": value}, {"$set": {"of": wanted[value]}}) for value in held]
+        await reservations.bulk_write(passed_on, ordered=False, session=session)
+    await reserve(reservations, {value: of for value, of in wanted.items() if value not in held}, session)
+
+
+async def reserve(reservations: Collection, wanted: Mapping[str, int], session: Session) -> None:
+    """Reserve values that nobody has, for the documents of these ids."""
+    await insert(reservations, [reservation(value, of) for value, of in wanted.items()], session)
+
+
+async def increment_replies(mongo: Mongo, docs: Sequence[Doc], session: Session) -> None:
+    """Count new tweets for those they answer: all of them as replies, new repliers as engagement."""
     replies = Counter(doc["reply_to"] for doc in docs if doc["is_reply"])
-    engaged = Counter(doc["reply_to"] for doc in docs if doc.get("counted") == 0)
+    engaged = await _engage(mongo, repliers_of(docs), session)
     imported = {"$set": {"imports": {"$add": [{"$ifNull": ["$imports", 0]}, 1]}}}
     updates = [
         UpdateOne({"_id": answered}, [*popularity.move("replies", by, engaged[answered]), imported])
         for answered, by in sorted(replies.items())
     ]
     if updates:
-        await collection.bulk_write(updates, ordered=False, session=session)
+        await mongo.tweets.bulk_write(updates, ordered=False, session=session)
+
+
+def repliers_of(docs: Iterable[Doc]) -> Counter[tuple[int, int]]:
+    """By (answered tweet, replier), how many of these tweets answer somebody else's."""
+    answers = [doc for doc in docs if doc["is_reply"] and doc["reply_author"] != doc["author"]]
+    return Counter((doc["reply_to"], doc["author"]) for doc in answers)
+
+
+async def _engage(mongo: Mongo, fresh: Counter[tuple[int, int]], session: Session) -> Counter[int]:
+    """Count so many more replies; by how many repliers each tweet has more."""
+    pairs = {"_id": {"$in": [pair_of(*pair) for pair in fresh]}}
+    found = mongo.repliers.find(pairs, session=session) if fresh else None
+    had = {(doc["_id"]["t"], doc["_id"]["a"]): doc["n"] async for doc in found} if found else {}
+    new = [{"_id": pair_of(*pair), "n": by} for pair, by in fresh.items() if pair not in had]
+    await insert(mongo.repliers, new, session)
+    moves = [UpdateOne({"_id": pair_of(*pair)}, {"$inc": {"n": fresh[pair]}}) for pair in sorted(had)]
+    if moves:
+        await mongo.repliers.bulk_write(moves, ordered=False, session=session)
+    engaged: Counter[int] = Counter()
+    for pair, by in fresh.items():
+        engaged[pair[0]] += begun(had.get(pair, 0), had.get(pair, 0) + by)
+    return engaged

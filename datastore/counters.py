@@ -14,7 +14,7 @@ from datastore.drift import Drift, Judged, Kind, Look, Position, Repairing
 from datastore.mongo import Doc, Mongo, Session, Timestamp, UpdateOne
 from datastore.quiet import UNKNOWN, Quiet, Touch
 from datastore.recounts import Recounts, Replies, engagement
-from datastore.tweets import COUNTED
+from datastore.repliers import pair_of
 
 _USER: Mapping[str, Kind] = {"followers": Kind.FOLLOWERS, "following": Kind.FOLLOWING, "tweets": Kind.TWEETS}
 _TWEET: Mapping[str, Kind] = {
@@ -78,17 +78,17 @@ class UserCounters(Repairing):
 
 @dataclass(frozen=True, slots=True)
 class _Truth:
-    """What a tweet's counters should say, and how its replies are marked."""
+    """What a tweet's counters should say, and its repliers."""
 
     numbers: dict[str, int]
     replies: Replies
 
 
 class TweetCounters(Repairing):
-    """Likes, retweets, replies, engagement and places of every living tweet, and which reply counts its author."""
+    """Likes, retweets, replies, engagement and places of every living tweet, and how often each replier answers it."""
 
     name: ClassVar[str] = "tweet counters"
-    kinds: ClassVar[Sequence[Kind]] = (*_TWEET.values(), Kind.COUNTED, Kind.PLACES)
+    kinds: ClassVar[Sequence[Kind]] = (*_TWEET.values(), Kind.REPLIERS, Kind.PLACES)
 
     def __init__(self, mongo: Mongo, recounts: Recounts, quiet: Quiet) -> None:
         self._mongo = mongo
@@ -133,26 +133,22 @@ class TweetCounters(Repairing):
             judged.drifts.append(Drift(Kind.PLACES, tweet, *places, repaired=repair))
         if (right or misplaced) and repair:
             await self._mongo.tweets.update_one({"_id": tweet}, popularity.restate(right), session=session)
-        marks = truth.replies.unmarked or truth.replies.own
-        if marks and "replies" not in busy:
-            judged.drifts.extend(await self._mark(doc, truth.replies, repair, session))
-        if (wrong.keys() & uncertain) or (marks and "replies" in busy):
+        if truth.replies.wrong and "replies" not in busy:
+            judged.drifts.extend(await self._restate(tweet, truth.replies, repair, session))
+        if (wrong.keys() & uncertain) or (truth.replies.wrong and "replies" in busy):
             judged.busy.append(tweet)
 
-    async def _mark(self, doc: Doc, replies: Replies, repair: bool, session: Session) -> list[Drift]:
-        """One reply of each distinct replier is counted, and none of the tweet's own author."""
-        tweets, tweet = self._mongo.tweets, doc["_id"]
-        of_tweet = {"reply_to": tweet, "alive": True}
-        drifts = [Drift(Kind.COUNTED, tweet, 0, 1, replier, repair) for replier in replies.unmarked]
-        if replies.own:
-            drifts.append(Drift(Kind.COUNTED, tweet, 1, 0, doc["author"], repair))
-        if repair:
-            for replier in replies.unmarked:
-                await tweets.update_one(of_tweet | {"author": replier}, {"$set": {"counted": COUNTED}}, session=session)
-            if replies.own:
-                own = of_tweet | {"author": doc["author"], "counted": COUNTED}
-                await tweets.update_many(own, [{"$set": {"counted": "$_id"}}], session=session)
-        return drifts
+    async def _restate(self, tweet: int, replies: Replies, repair: bool, session: Session) -> list[Drift]:
+        for replier, (_, right) in replies.wrong.items() if repair else ():
+            number = {"_id": pair_of(tweet, replier)}
+            if right:
+                await self._mongo.repliers.update_one(number, {"$set": {"n": right}}, upsert=True, session=session)
+            else:
+                await self._mongo.repliers.delete_one(number, session=session)
+        return [
+            Drift(Kind.REPLIERS, tweet, stated, right, replier, repair)
+            for replier, (stated, right) in replies.wrong.items()
+        ]
 
     async def _truth(self, authors: Mapping[int, int]) -> dict[int, _Truth]:
         """`authors` by tweet."""
@@ -205,8 +201,7 @@ def _drifts(kinds: Mapping[str, Kind], doc: Doc, right: Mapping[str, int], repai
 
 
 def _suspicious(doc: Doc, truth: _Truth) -> bool:
-    marks = truth.replies.unmarked or truth.replies.own
-    return bool(_differing(doc, truth.numbers) or _misplaced(doc) or marks)
+    return bool(_differing(doc, truth.numbers) or _misplaced(doc) or truth.replies.wrong)
 
 
 def _misplaced(doc: Doc) -> list[str]:

@@ -3,12 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from datastore import bulk, demo_texts, demo_topics, ids, popularity, rules, tweets, users
 from datastore.mongo import Doc, Mongo, Session
 from datastore.records import Tweet
+from datastore.repliers import pair_of
 
 PEOPLE = 200
 TWEETS = 2000
@@ -29,6 +30,7 @@ class World:
     follows: list[Doc]
     tweets: list[Doc]
     likes: list[Doc]
+    repliers: list[Doc] = field(default_factory=list)
 
 
 async def plant(mongo: Mongo, password_hash: str, now_ms: int, seed: int = 2006) -> bool:
@@ -44,10 +46,11 @@ async def plant(mongo: Mongo, password_hash: str, now_ms: int, seed: int = 2006)
         await mongo.system.insert_one({"_id": _MARKER, "start_ms": now_ms, "seed": seed}, session=session)
         world = generate(password_hash, now_ms, seed)
         planted = _without(world, await _taken(mongo, world, session))
-        await bulk.insert(mongo.users, planted.users, session)
+        await bulk.insert_people(mongo, planted.users, session)
         await bulk.insert(mongo.follows, planted.follows, session)
         await bulk.insert(mongo.tweets, planted.tweets, session)
         await bulk.insert(mongo.likes, planted.likes, session)
+        await bulk.insert(mongo.repliers, planted.repliers, session)
         return True
 
     return await bulk.atomically(mongo, work)
@@ -120,15 +123,15 @@ def _counted(world: World) -> World:
             for key in [doc["_id"]]
         ],
         world.likes,
+        [{"_id": pair_of(*pair), "n": count} for pair, count in bulk.repliers_of(world.tweets).items()],
     )
 
 
 def _engagement(world: World) -> Counter[int]:
-    """What datastore.popularity calls so, by tweet. Marks the replies that count."""
-    tweets.count_first_replies(world.tweets, set())
+    """What datastore.popularity calls so, by tweet."""
     authors = {doc["_id"]: doc["author"] for doc in world.tweets}
     likes = Counter(doc["_id"]["t"] for doc in world.likes if authors[doc["_id"]["t"]] != doc["_id"]["u"])
-    return likes + Counter(doc["reply_to"] for doc in world.tweets if doc.get("counted") == tweets.COUNTED)
+    return likes + Counter(tweet for tweet, _ in bulk.repliers_of(world.tweets))
 
 
 def generate(password_hash: str, start_ms: int, seed: int) -> World:

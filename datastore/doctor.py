@@ -10,6 +10,7 @@ from datastore.findings import Check, Finding, Verdict, clock, graded, looked, o
 from datastore.mongo import INDEXES, Doc, Mongo, within
 from datastore.settings import LEAST_VARIETY, Settings
 from datastore.shards import PLAN
+from datastore.upgrade import STEPS
 
 # The oldest that all commands exist in, and the oldest that still gets corrections.
 OLDEST, SUPPORTED = (6, 0), (7, 0)
@@ -102,18 +103,20 @@ class MongoDoctor:
         return clock("mongo.clock", theirs, (began + time.time()) / 2)
 
     async def _indexes(self) -> Finding:
-        missing, different, extra = [], [], []
+        missing, different, extra, old = [], [], [], []
         for collection, wanted in INDEXES.items():
             found = await self._mongo.db[collection].index_information()
             there = {_shape(one["key"]): _options(one) for name, one in found.items() if name != "_id_"}
+            before = {_shape(one["key"]) for name, one in found.items() if (collection, name) in _OF_BEFORE}
             for keys, options in wanted:
                 shape = _shape(keys)
                 if shape not in there:
                     missing.append(f"{collection}({shape})")
                 elif there.pop(shape) != _options(options):
                     different.append(f"{collection}({shape})")
-            extra += [f"{collection}({shape})" for shape in there if shape not in _SHARD_KEYS]
-        return index_finding(missing, different, extra)
+            extra += [f"{collection}({shape})" for shape in there if shape not in _SHARD_KEYS | before]
+            old += [f"{collection}({shape})" for shape in before]
+        return index_finding(missing, different, extra, old)
 
 
 def oplog_finding(hours: float, filled: float) -> Finding:
@@ -125,14 +128,19 @@ def oplog_finding(hours: float, filled: float) -> Finding:
     return graded("mongo.oplog", told, todo, is_wrong=hours < 1, is_doubtful=hours < OPLOG_HOURS)
 
 
-def index_finding(missing: list[str], different: list[str], extra: list[str]) -> Finding:
+def index_finding(missing: list[str], different: list[str], extra: list[str], old: Sequence[str] = ()) -> Finding:
     """The worst of what was found, with all of it."""
-    lists = {"missing": missing, "different": different, "extra": extra}
+    lists: dict[str, Sequence[str]] = {
+        "missing": missing,
+        "different": different,
+        "extra": extra,
+        "of the version before": old,
+    }
     told = "; ".join(f"{what}: {', '.join(those)}" for what, those in lists.items() if those)
-    todo = "start a server: it makes those that are missing; drop those that are different or extra"
+    todo = "start a server: it makes the missing and replaces those of before; drop the different and the extra"
     return graded(
         "mongo.indexes", told or "all there, and no others", todo,
-        is_wrong=bool(missing or different), is_doubtful=bool(extra),
+        is_wrong=bool(missing or different), is_doubtful=bool(extra or old),
     )  # fmt: skip
 
 
@@ -142,6 +150,8 @@ def _shape(keys: Sequence[tuple[str, Any]]) -> str:
 
 # Indexes that a sharded cluster needs, where there is one.
 _SHARD_KEYS = {_shape([*spread.key.items()]) for spread in PLAN}
+# Indexes that must not be dropped by hand: what takes their place is filled first.
+_OF_BEFORE = {(step.collection, step.index) for step in STEPS}
 
 
 def _options(index: Doc) -> Doc:

@@ -17,16 +17,20 @@ class Kind(StrEnum):
     FOLLOWING = "user.following"
     TWEETS = "user.tweets"
     NAMES = "user.names"
+    NAME_RESERVED = "user.name_reserved"
+    EMAIL_RESERVED = "user.email_reserved"
     LIKES = "tweet.likes"
     RETWEETS = "tweet.retweets"
     REPLIES = "tweet.replies"
     ENGAGEMENT = "tweet.engagement"
-    COUNTED = "tweet.counted"
+    REPLIERS = "tweet.repliers"
     PLACES = "tweet.places"
     TERMS = "tweet.terms"
     MENTIONS = "tweet.mentions"
     REPLY_AUTHOR = "tweet.reply_author"
+    IMPORT_RESERVED = "tweet.import_reserved"
     RETWEETED = "retweet.of"
+    PAIR_RESERVED = "retweet.pair_reserved"
     ROAD = "author.road"
     FLAG = "follow.top"
     TIMELINE = "timeline"
@@ -37,7 +41,7 @@ class Kind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Drift:
     """A difference that is none of a write under way. `subject_id`: of the user, author, reader or tweet; `other_id`:
-    the follower of a FLAG, the replier of a COUNTED, the number of the window of a TOP_TWEETS. `was` and `now` are
+    the follower of a FLAG, the replier of a REPLIERS, the number of the window of a TOP_TWEETS. `was` and `now` are
     numbers, or how many; never a text."""
 
     kind: Kind

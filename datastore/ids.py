@@ -79,6 +79,11 @@ def bucket(id_: int) -> int:
     return id_ >> 2 & (AUTHOR_BUCKETS - 1)
 
 
+def key(id_: int) -> dict[str, int]:
+    """The document of a tweet or retweet as a query: by its shard key, so that one shard is asked and not all."""
+    return {"bucket": bucket(id_), "_id": id_}
+
+
 def kind(id_: int) -> Kind:
     """Whether the id names a tweet or a retweet."""
     return _KINDS[id_ >> 1 & 1]

@@ -62,7 +62,7 @@ class ImportWriter:
         wishes = [_person_wish(row) for row in sifted.new]
         user_ids = await bulk.free_ids(self._mongo.users, wishes, session)
         docs = [_user_doc(row, user_id) for row, user_id in zip(sifted.new, user_ids, strict=True)]
-        await bulk.insert(self._mongo.users, docs, session)
+        await bulk.insert_people(self._mongo, docs, session)
         return Written(len(docs), sifted.present, sifted.refused, set())
 
     async def _taken(self, field: str, keys: Sequence[str], session: Session) -> set[str]:
@@ -142,9 +142,10 @@ class ImportWriter:
         named = await self._named(sifted.new, session)
         docs = [_tweet_doc(*made, by_key, named) for made in zip(sifted.new, wishes, tweet_ids, strict=True)]
         await self._weigh(docs, session)
+        await bulk.reserve(self._mongo.import_keys, {doc["import_key"]: doc["_id"] for doc in docs}, session)
         await bulk.insert(self._mongo.tweets, docs, session)
         await bulk.increment(self._mongo.users, "tweets", (doc["author"] for doc in docs), session)
-        await bulk.increment_replies(self._mongo.tweets, docs, session)
+        await bulk.increment_replies(self._mongo, docs, session)
         return Written(
             len(docs), sifted.present, sifted.refused, {people[rules.username_key(row.author)] for row in rows}
         )
@@ -157,24 +158,23 @@ class ImportWriter:
         return {doc["name_key"]: doc["_id"] async for doc in cursor}
 
     async def _weigh(self, docs: Sequence[Doc], session: Session) -> None:
-        """Give each its author's present number of followers, and let the first answer of each author count."""
+        """Give each its author's present number of followers."""
         query = {"_id": {"$in": list({doc["author"] for doc in docs})}}
         authors = self._mongo.users.find(query, {"followers": 1}, session=session)
         followers = {doc["_id"]: max(doc["followers"], 0) async for doc in authors}
-        answered = {doc["reply_to"] for doc in docs if doc["is_reply"]}
-        counted = {"reply_to": {"$in": list(answered)}, "alive": True, "counted": tweets.COUNTED}
-        cursor = self._mongo.tweets.find(counted, {"reply_to": 1, "author": 1}, session=session)
-        known = {(doc["reply_to"], doc["author"]) async for doc in cursor}
         for doc in docs:
             doc["author_followers"] = followers.get(doc["author"], 0)
-        tweets.count_first_replies(docs, known)
 
     async def _tweets_by_key(self, rows: Sequence[TweetRow], session: Session) -> dict[str, Tweet]:
         """The imported tweets that the rows are or answer. A deleted one counts: it stays deleted."""
         keys = {key for row in rows for key in (row.key, row.answered_key) if key}
-        query = {"import_key": {"$in": list(keys)}}
-        cursor = self._mongo.tweets.find(query, {"author": 1, "import_key": 1}, session=session)
-        return {doc["import_key"]: _stub(doc["_id"], doc["author"]) async for doc in cursor}
+        cursor = self._mongo.import_keys.find({"_id": {"$in": list(keys)}}, session=session)
+        if not (by_key := {doc["_id"]: doc["of"] async for doc in cursor}):
+            return {}
+        query = {"_id": {"$in": list(by_key.values())}}
+        authors = self._mongo.tweets.find(query, {"author": 1}, session=session)
+        stubs = {doc["_id"]: _stub(doc["_id"], doc["author"]) async for doc in authors}
+        return {key: stubs[tweet_id] for key, tweet_id in by_key.items() if tweet_id in stubs}
 
 
 @dataclass(frozen=True, slots=True)

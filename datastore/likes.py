@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from datastore import popularity
+from datastore import ids, popularity
 from datastore.follows import edge_of, edges_query
 from datastore.mongo import Doc, DuplicateKeyError, Mongo
 from datastore.records import CursorKind, Edge, Key
@@ -41,7 +41,7 @@ class Likes:
 
     async def _count(self, user_id: int, tweet_id: int, by: int) -> None:
         engagement = popularity.unless_author(user_id, by)
-        await self._tweets.update_one({"_id": tweet_id}, popularity.move("likes", by, engagement))
+        await self._tweets.update_one(ids.key(tweet_id), popularity.move("likes", by, engagement))
 
     async def existing(self, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
         """Those of the (user, tweet) pairs that are likes. One round trip, answered from the _id index alone."""

@@ -42,6 +42,8 @@ from datastore.deadlines import due_in, left_seconds
 from datastore.together import Asked, Reads
 
 __all__ = [
+    "PEOPLE_BY_NAME",
+    "REPLIES_BY_AUTHOR",
     "RETWEETS_BY_AUTHOR",
     "TWEETS_BY_AUTHOR",
     "TWEETS_BY_AUTHOR_AND_KIND",
@@ -61,7 +63,6 @@ __all__ = [
     "aggregated",
     "bson_documents",
     "bson_of",
-    "duplicate_field",
     "is_outage",
     "watching",
     "within",
@@ -83,14 +84,18 @@ TWEETS_BY_AUTHOR_AND_KIND: Keys = [
     ("reply_author", ASCENDING),
     ("alive", ASCENDING),
 ]
+REPLIES_BY_AUTHOR: Keys = [("reply_to", ASCENDING), ("author", ASCENDING), ("_id", ASCENDING)]
 RETWEETS_BY_AUTHOR: Keys = [("author", ASCENDING), ("_id", DESCENDING), ("of", ASCENDING), ("alive", ASCENDING)]
 _LIVE: Doc = {"partialFilterExpression": {"alive": True}}
+PEOPLE_BY_NAME: Keys = [("name_key", ASCENDING), ("_id", ASCENDING)]
+# None is unique: a sharded cluster has no such thing but for the shard key. What one document alone may have is a
+# reservation (datastore/reservations.py), whose _id is that value.
 INDEXES: Mapping[str, Sequence[tuple[Keys, Doc]]] = {
     "users": [
-        ([("name_key", ASCENDING)], {"unique": True}),
+        (PEOPLE_BY_NAME, {}),
         (
-            [("email_key", ASCENDING)],
-            {"unique": True, "partialFilterExpression": {"email_key": {"$exists": True}}},
+            [("email_key", ASCENDING), ("_id", ASCENDING)],
+            {"partialFilterExpression": {"email_key": {"$exists": True}}},
         ),
         (
             [("prefixes", ASCENDING), ("name_key", ASCENDING)],
@@ -109,17 +114,16 @@ INDEXES: Mapping[str, Sequence[tuple[Keys, Doc]]] = {
         # For purges alone: of those the text names, and of the author.
         ([("mentions", ASCENDING)], {"partialFilterExpression": {"mentions": {"$exists": True}}}),
         ([("author", ASCENDING)], {"partialFilterExpression": {"deleted_at": {"$exists": True}}}),
-        # Of an author's replies to one tweet at most one has `counted` 0; the others have their own _id there.
+        # For recounts of what very many have answered: replier by replier.
         (
-            [("reply_to", ASCENDING), ("author", ASCENDING), ("counted", ASCENDING)],
-            {"unique": True, "partialFilterExpression": {"alive": True, "counted": {"$exists": True}}},
+            REPLIES_BY_AUTHOR,
+            {"partialFilterExpression": {"alive": True, "reply_to": {"$exists": True}}},
         ),
         # The place among the top tweets: only what is alive and eligible has one.
         *(
             ([(field, DESCENDING), ("_id", DESCENDING)], {"partialFilterExpression": {field: {"$exists": True}}})
             for field in popularity.FIELDS.values()
         ),
-        ([("import_key", ASCENDING)], {"unique": True, "partialFilterExpression": {"import_key": {"$exists": True}}}),
     ],
     # The pair {a: author, f: follower} is the _id, in this order: ranges over _id are "followers of a".
     "follows": [
@@ -139,14 +143,25 @@ INDEXES: Mapping[str, Sequence[tuple[Keys, Doc]]] = {
         ([("_id.t", ASCENDING)], {}),
     ],
     "retweets": [
-        (
-            [("author", ASCENDING), ("tweet", ASCENDING), ("alive", ASCENDING)],
-            {"unique": True, "partialFilterExpression": {"alive": True}},
-        ),
+        # What stands behind the tweet is looked at, never looked for.
+        ([("author", ASCENDING), ("tweet", ASCENDING), ("bucket", ASCENDING), ("alive", ASCENDING)], _LIVE),
         (RETWEETS_BY_AUTHOR, _LIVE),
         ([("tweet", ASCENDING), ("_id", DESCENDING)], _LIVE),
         # For the purge of their author alone.
         ([("author", ASCENDING)], {"partialFilterExpression": {"undone_at": {"$exists": True}}}),
+    ],
+    # Reservations: the _id is the value, `of` the document that has it.
+    "names": [],
+    # For the purge of who had the address: nothing else still tells which one it was.
+    "emails": [([("of", ASCENDING)], {})],
+    # The pair {a: author, t: tweet} is the _id.
+    "retweet_pairs": [],
+    "import_keys": [],
+    # The pair {t: answered tweet, a: replier} is the _id.
+    "repliers": [
+        ([("_id.t", ASCENDING), ("_id.a", ASCENDING), ("n", ASCENDING)], {}),
+        # For the purge of the replier alone.
+        ([("_id.a", ASCENDING)], {}),
     ],
     "sessions": [
         ([("user", ASCENDING), ("_id", DESCENDING)], {}),
@@ -160,6 +175,10 @@ INDEXES: Mapping[str, Sequence[tuple[Keys, Doc]]] = {
 
 # Motor, and what succeeds it: the same commands, from a thread of a pool or on the event loop itself.
 DRIVERS: Mapping[str, Any] = {"motor": AsyncIOMotorClient, "pymongo": AsyncMongoClient}
+
+
+# Every request wants to know; who has seen a primary need not look again for so long.
+LOOK_SECONDS = 0.05
 
 
 class Mongo:
@@ -192,10 +211,13 @@ class Mongo:
 
     def without_primary_seconds(self) -> float:
         """How long nobody has been found who takes writes, as far as this client was asked; 0 while there is one."""
+        now = time.monotonic()
+        if now < self._primary_seen + LOOK_SECONDS:
+            return 0
         topology: Any = self.client.topology_description
         if topology.has_writable_server():
-            self._primary_seen = time.monotonic()
-        return time.monotonic() - self._primary_seen
+            self._primary_seen = now
+        return now - self._primary_seen
 
     def _open(self, database: str, reads: Any) -> None:
         self.db = self.client.get_database(database, write_concern=WriteConcern("majority"), read_preference=reads)
@@ -207,6 +229,11 @@ class Mongo:
         self.likes = self.db["likes"]
         self.blocks = self.db["blocks"]
         self.retweets = self.db["retweets"]
+        self.names = self.db["names"]
+        self.emails = self.db["emails"]
+        self.retweet_pairs = self.db["retweet_pairs"]
+        self.import_keys = self.db["import_keys"]
+        self.repliers = self.db["repliers"]
         self.trails = self.db["trails"]
         self.system = self.db["system"]
         self._reads = Reads(partial(within, self._shared_seconds))
@@ -325,9 +352,3 @@ def is_outage(error: BaseException | None) -> bool:
         return False
     # What the driver has retried until there was no time left keeps its label.
     return isinstance(error, AutoReconnect) or error.timeout or error.has_error_label("RetryableWriteError")
-
-
-def duplicate_field(error: DuplicateKeyError) -> str:
-    """The name of the first field of the unique index that refused the write; `_id` for a clash of ids."""
-    pattern = (error.details or {}).get("keyPattern", {})
-    return str(next(iter(pattern), "_id"))

@@ -1,11 +1,10 @@
-"""Passes: whose turn it is to reconcile in the background, and where the pass stands. Compares nothing itself."""
+"""Passes: whose turn it is to walk over everything (to reconcile, in the background), and where the pass stands. Walks
+nowhere itself."""
 
 from dataclasses import dataclass
 
 from datastore.drift import Position
 from datastore.mongo import Doc, DuplicateKeyError, Mongo, aggregated
-
-_ID = "reconcile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +28,27 @@ class Ended:
 class Passes:
     """One process at a time, by a lease; by the server's clock."""
 
-    def __init__(self, mongo: Mongo, holder: str) -> None:
+    def __init__(self, mongo: Mongo, holder: str, name: str = "reconcile") -> None:
         self._system = mongo.system
+        self._id = name
         self._holder = holder
 
     async def prepare(self, first_after_seconds: float) -> None:
         """Fix when the first pass is due, counted from the first call ever; idempotent."""
         try:
-            await self._system.insert_one({"_id": _ID, "pass": 1, "stage": 0, "after": None, "holder": None})
+            await self._system.insert_one({"_id": self._id, "pass": 1, "stage": 0, "after": None, "holder": None})
         except DuplicateKeyError:
             return
-        await self._system.update_one({"_id": _ID}, [{"$set": {"due": _in(first_after_seconds), "until": "$$NOW"}}])
+        # Unless somebody has taken it already: their lease must stand.
+        begun = {"due": _in(first_after_seconds), "until": "$$NOW"}
+        await self._system.update_one({"_id": self._id, "holder": None}, [{"$set": begun}])
 
     async def take(self, lease_seconds: float) -> Pass | None:
         """The pass to go on with; None if none is due, or another process is at it."""
         free = {"$or": [{"$eq": ["$holder", self._holder]}, {"$lt": [{"$ifNull": ["$until", 0]}, "$$NOW"]}]}
         due = {"$lte": [{"$ifNull": ["$due", "$$NOW"]}, "$$NOW"]}
         doc = await self._system.find_one_and_update(
-            {"_id": _ID, "$expr": {"$and": [free, due]}},
+            {"_id": self._id, "$expr": {"$and": [free, due]}},
             [{"$set": {"holder": self._holder, "until": _in(lease_seconds)}}],
             return_document=True,
         )
@@ -68,7 +70,7 @@ class Passes:
         """How the last pass ended; None if none has."""
         age = {"$divide": [{"$subtract": ["$$NOW", "$ended"]}, 1000]}
         stages: list[Doc] = [
-            {"$match": {"_id": _ID, "ended": {"$exists": True}}},
+            {"$match": {"_id": self._id, "ended": {"$exists": True}}},
             {"$project": {"age": age, "drifted": 1, "left": 1}},
         ]
         found = await aggregated(self._system, stages)
@@ -79,7 +81,7 @@ class Passes:
         await self._update([{"$set": {"holder": None, "until": None}}])
 
     async def _update(self, change: list[Doc]) -> bool:
-        result = await self._system.update_one({"_id": _ID, "holder": self._holder}, change)
+        result = await self._system.update_one({"_id": self._id, "holder": self._holder}, change)
         return bool(result.matched_count)
 
 

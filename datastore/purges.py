@@ -15,14 +15,13 @@ from typing import Any
 from datastore import popularity
 from datastore.bulk import atomically
 from datastore.mongo import Doc, Mongo, Session, UpdateOne
+from datastore.repliers import begun, pair_of
+from datastore.retweets import pair_of as retweet_pair
 from datastore.retweets import undone
-from datastore.tweets import COUNTED, tombstone
+from datastore.tweets import GONE, tombstone
 
 # Documents in one slice: its transaction takes tens of milliseconds, its events are a worker's batch or two.
 SLICE = 200
-# Who was answered where the answered author is gone: an id that nobody has. Nobody follows them, so the reply's rule
-# for home timelines holds as little as it would for a stranger.
-GONE = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,8 @@ _EDGES = (
     _Edges("likes", side="u", other="t", counted="tweets", counter="likes"),
     _Edges("blocks", side="o", other="t"),
     _Edges("blocks", side="t", other="o"),
+    # What a reply that died on its way has left of its numbers.
+    _Edges("repliers", side="a", other="t"),
 )
 
 
@@ -68,10 +69,13 @@ class Purges:
 
     async def take(self, now: datetime, lease: timedelta) -> Purge | None:
         """The purge that has been due longest, for this worker alone until the lease ends; None if none is due."""
-        doc = await self._mongo.users.find_one_and_update(
-            {"purge.due": {"$lte": now}}, {"$set": {"purge.due": now + lease}}, sort=[("purge.due", 1)]
-        )
-        return Purge(doc["_id"], doc["name_key"], doc["purge"]["last"]) if doc else None
+        due = {"purge.due": {"$lte": now}}
+        while longest := await self._mongo.users.find_one(due, {"_id": 1}, sort=[("purge.due", 1)]):
+            # By the shard key as well, without which a sharded cluster changes no document by its fields.
+            doc = await self._mongo.users.find_one_and_update(longest | due, {"$set": {"purge.due": now + lease}})
+            if doc:
+                return Purge(doc["_id"], doc["name_key"], doc["purge"]["last"])
+        return None
 
     async def keep(self, purge: Purge, until: datetime) -> None:
         """Renew the lease."""
@@ -101,16 +105,16 @@ class Purges:
 
         async def work(session: Session) -> int:
             query = {"author": user_id, "alive": True}
-            found = await self._some(self._mongo.tweets, query, session, {"reply_to": 1, "counted": 1})
+            found = await self._some(self._mongo.tweets, query, session, {"reply_to": 1, "reply_author": 1})
             if not found:
                 return 0
             await self._mongo.tweets.update_many(_among(found), tombstone(now), session=session)
             answered = Counter(doc["reply_to"] for doc in found if "reply_to" in doc)
-            # All replies go, so no other one takes the count over.
-            counted = Counter(doc["reply_to"] for doc in found if doc.get("counted") == COUNTED)
+            others = {doc["reply_to"] for doc in found if doc.get("reply_author", GONE) not in (user_id, GONE)}
+            ended = await self._end_replies({tweet: answered[tweet] for tweet in others}, user_id, session)
             if answered:
                 moves = [
-                    UpdateOne({"_id": key}, popularity.move("replies", -by, -counted[key]))
+                    UpdateOne({"_id": key}, popularity.move("replies", -by, -int(key in ended)))
                     for key, by in answered.items()
                 ]
                 await self._mongo.tweets.bulk_write(moves, ordered=False, session=session)
@@ -118,12 +122,24 @@ class Purges:
 
         return await atomically(self._mongo, work)
 
+    async def _end_replies(self, fewer: dict[int, int], user_id: int, session: Session) -> set[int]:
+        """Take so many replies of theirs from the numbers of each tweet; the tweets that they now answer no more."""
+        pairs = {"_id": {"$in": [pair_of(tweet, user_id) for tweet in fewer]}}
+        had = {doc["_id"]["t"]: doc["n"] async for doc in self._mongo.repliers.find(pairs, session=session)}
+        if had:
+            moves = [UpdateOne({"_id": pair_of(tweet, user_id)}, {"$inc": {"n": -fewer[tweet]}}) for tweet in had]
+            await self._mongo.repliers.bulk_write(moves, ordered=False, session=session)
+            await self._mongo.repliers.delete_many(pairs | {"n": {"$lte": 0}}, session=session)
+        return {tweet for tweet, n in had.items() if begun(n, n - fewer[tweet]) < 0}
+
     async def _undo_retweets(self, user_id: int, now: datetime) -> int:
         async def work(session: Session) -> int:
             query = {"author": user_id, "alive": True}
             found = await self._some(self._mongo.retweets, query, session, {"tweet": 1})
             if found:
                 await self._mongo.retweets.update_many(_among(found), undone(now), session=session)
+                pairs = [retweet_pair(user_id, doc["tweet"]) for doc in found]
+                await self._mongo.retweet_pairs.delete_many({"_id": {"$in": pairs}}, session=session)
                 tweets = {"_id": {"$in": [doc["tweet"] for doc in found]}}
                 engagement = popularity.unless_author(user_id, -popularity.RETWEET_WEIGHT)
                 move = popularity.move("retweets", -1, engagement)
@@ -163,9 +179,11 @@ class Purges:
         return work
 
     async def forget_keys(self, user_id: int) -> None:
-        """Idempotency keys go."""
+        """Idempotency keys go, and what is reserved: the address, and pairs whose retweet never came; not the name."""
         of_user = {"_id": {"$gte": {"a": user_id}, "$lt": {"a": user_id + 1}}}
         await self._mongo.idempotency.delete_many(of_user)
+        await self._mongo.retweet_pairs.delete_many(of_user)
+        await self._mongo.emails.delete_many({"of": user_id})
 
     async def forget_tombstones(self, user_id: int) -> int:
         """Tombstones of tweets and retweets go for good, with what others hung on them. Only when their events have
@@ -174,14 +192,21 @@ class Purges:
         The tombstones go last: a slice that was cut off finds them, and so the rest, again.
         """
         query = {"author": user_id, "deleted_at": {"$exists": True}}
-        found = await self._some(self._mongo.tweets, query)
+        found = await self._some(self._mongo.tweets, query, None, {"import_key": 1})
         tweet_ids = {"$in": [doc["_id"] for doc in found]}
         answers = {"reply_to": tweet_ids, "alive": True}
         await self._mongo.tweets.update_many(answers, {"$set": {"reply_author": GONE}})
         while likes := await self._some(self._mongo.likes, {"_id.t": tweet_ids}):
             await self._mongo.likes.delete_many(_among(likes))
-        while retweets := await self._some(self._mongo.retweets, {"tweet": tweet_ids, "alive": True}):
+        while repliers := await self._some(self._mongo.repliers, {"_id.t": tweet_ids}):
+            await self._mongo.repliers.delete_many(_among(repliers))
+        of_them: Doc = {"tweet": tweet_ids, "alive": True}
+        while retweets := await self._some(self._mongo.retweets, of_them, None, {"author": 1, "tweet": 1}):
+            pairs = [retweet_pair(doc["author"], doc["tweet"]) for doc in retweets]
+            await self._mongo.retweet_pairs.delete_many({"_id": {"$in": pairs}})
             await self._mongo.retweets.delete_many(_among(retweets))
+        imported = [doc["import_key"] for doc in found if "import_key" in doc]
+        await self._mongo.import_keys.delete_many({"_id": {"$in": imported}})
         await self._mongo.tweets.delete_many(_among(found))
         own = await self._some(self._mongo.retweets, {"author": user_id, "undone_at": {"$exists": True}})
         await self._mongo.retweets.delete_many(_among(own))

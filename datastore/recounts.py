@@ -4,41 +4,36 @@ Each query reads a bounded number of index keys, whatever anybody's popularity: 
 fit into one, and in steps of their own where they do not.
 """
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from datastore import popularity
 from datastore.follows import edges_query
 from datastore.mongo import Doc, Mongo, aggregated
-from datastore.tweets import COUNTED
 
 # Keys in one query: some 10 ms of the server.
 KEYS_PER_QUERY = 10_000
-# Wrong marks that are put right at once for one tweet; the next pass finds the rest.
+# Wrong numbers of repliers that are put right at once for one tweet; the next pass finds the rest.
 MARKS_AT_ONCE = 200
 
 
 @dataclass(slots=True)
 class Replies:
-    """The living replies to one tweet: `unmarked` are repliers of whom none is counted; `own` says whether the tweet's
-    author is counted, which must not be."""
+    """The living replies to one tweet, by how many people other than its author, and `wrong`: (stated, right) numbers
+    of the replies of people of whom something else is stated, as many as are put right at once."""
 
     total: int = 0
     repliers: int = 0
-    unmarked: list[int] = field(default_factory=list)
-    own: bool = False
+    wrong: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, replier: int, replies: int, counted: bool, author: int) -> None:
-        """One replier's replies."""
+    def add(self, replier: int, replies: int, stated: int, author: int) -> None:
+        """One replier's replies, and how many of them are stated."""
         self.total += replies
-        if replier == author:
-            self.own = counted
-            return
-        self.repliers += 1
-        if not counted and len(self.unmarked) < MARKS_AT_ONCE:
-            self.unmarked.append(replier)
+        right = 0 if replier == author else replies
+        self.repliers += right > 0
+        if stated != right and len(self.wrong) < MARKS_AT_ONCE:
+            self.wrong[replier] = (stated, right)
 
 
 class Recounts:
@@ -117,55 +112,81 @@ class Recounts:
         return {doc["tweet"] async for doc in cursor}
 
     async def replies(self, authors: Mapping[int, int]) -> dict[int, Replies]:
-        """What answers each of the tweets."""
-        found = await aggregated(
-            self._mongo.tweets,
-            [
-                {"$match": {"reply_to": {"$in": list(authors)}, "alive": True}},
-                {"$limit": self._at_once},
-                {
-                    "$group": {
-                        "_id": {"t": "$reply_to", "a": "$author"},
-                        "n": {"$sum": 1},
-                        "least": {"$min": "$counted"},
-                    }
-                },
-            ],
-        )
-        if sum(row["n"] for row in found) >= self._at_once:
+        """What answers each of the tweets (author by tweet)."""
+        stages: list[Doc] = [
+            {"$match": {"reply_to": {"$in": list(authors)}, "alive": True}},
+            {"$limit": self._at_once},
+            {"$group": {"_id": {"t": "$reply_to", "a": "$author"}, "n": {"$sum": 1}}},
+        ]
+        counted = await aggregated(self._mongo.tweets, stages)
+        cursor = self._mongo.repliers.find({"_id.t": {"$in": list(authors)}}).limit(self._at_once)
+        stated = [doc async for doc in cursor]
+        if max(sum(row["n"] for row in counted), len(stated)) >= self._at_once:
             return {tweet: await self._walk_replies(tweet, author) for tweet, author in authors.items()}
+        numbers = [{(row["_id"]["t"], row["_id"]["a"]): row["n"] for row in rows} for rows in (counted, stated)]
         replies = {tweet: Replies() for tweet in authors}
-        for row in found:
-            tweet, replier = row["_id"]["t"], row["_id"]["a"]
-            replies[tweet].add(replier, row["n"], row["least"] == COUNTED, authors[tweet])
+        for tweet, replier in sorted(set().union(*numbers)):
+            n, said = (each.get((tweet, replier), 0) for each in numbers)
+            replies[tweet].add(replier, n, said, authors[tweet])
         return replies
 
     async def _walk_replies(self, tweet_id: int, author: int) -> Replies:
-        """The same for one tweet, however many answer it: replier by replier, in the order of an index."""
+        """The same for one tweet, however many answer it: replier by replier, counted and stated side by side."""
         replies = Replies()
-        of_tweet = {"reply_to": tweet_id, "alive": True, "counted": {"$exists": True}}
-        after: tuple[int, int] | None = None
-        current: Counter[str] = Counter()
-        replier = -1
-        while True:
-            query: Doc = dict(of_tweet)
-            if after:
-                query["$or"] = [{"author": after[0], "counted": {"$gt": after[1]}}, {"author": {"$gt": after[0]}}]
-            cursor = self._mongo.tweets.find(query, {"_id": 0, "author": 1, "counted": 1})
-            page = [doc async for doc in cursor.sort([("author", 1), ("counted", 1)]).limit(self._at_once)]
-            for doc in page:
-                if doc["author"] != replier:
-                    if current:
-                        replies.add(replier, current["n"], bool(current["counted"]), author)
-                    replier, current = doc["author"], Counter()
-                current["n"] += 1
-                current["counted"] += doc["counted"] == COUNTED
-            if len(page) < self._at_once:
-                break
-            after = (page[-1]["author"], page[-1]["counted"])
-        if current:
-            replies.add(replier, current["n"], bool(current["counted"]), author)
+        stated = self._stated(tweet_id)
+        ahead = await anext(stated, None)
+        async for replier, count in self._counted(tweet_id):
+            while ahead and ahead[0] < replier:
+                replies.add(ahead[0], 0, ahead[1], author)
+                ahead = await anext(stated, None)
+            same = ahead is not None and ahead[0] == replier
+            replies.add(replier, count, ahead[1] if ahead and same else 0, author)
+            ahead = await anext(stated, None) if same else ahead
+        while ahead:
+            replies.add(ahead[0], 0, ahead[1], author)
+            ahead = await anext(stated, None)
         return replies
+
+    async def _counted(self, tweet_id: int) -> AsyncIterator[tuple[int, int]]:
+        """(replier, how many living replies) in order of the replier."""
+        of_tweet = {"reply_to": tweet_id, "alive": True}
+
+        def rest(last: Doc | None) -> Doc:
+            if last is None:
+                return of_tweet
+            author = last["author"]
+            return of_tweet | {"$or": [{"author": author, "_id": {"$gt": last["_id"]}}, {"author": {"$gt": author}}]}
+
+        replier, count = 0, 0
+        async for doc in self._walk(self._mongo.tweets, rest, {"author": 1}, [("author", 1), ("_id", 1)]):
+            if count and doc["author"] != replier:
+                yield replier, count
+                count = 0
+            replier, count = doc["author"], count + 1
+        if count:
+            yield replier, count
+
+    async def _stated(self, tweet_id: int) -> AsyncIterator[tuple[int, int]]:
+        """The same as it is stated."""
+
+        def rest(last: Doc | None) -> Doc:
+            return {"_id.t": tweet_id} | ({"_id.a": {"$gt": last["_id"]["a"]}} if last else {})
+
+        async for doc in self._walk(self._mongo.repliers, rest, {"n": 1}, [("_id.a", 1)]):
+            yield doc["_id"]["a"], doc["n"]
+
+    async def _walk(
+        self, collection: Any, rest: Callable[[Doc | None], Doc], fields: Doc, sort: list[tuple[str, int]]
+    ) -> AsyncIterator[Doc]:
+        """What `rest` finds behind nothing, and then behind the last of each step."""
+        last = None
+        while True:
+            page = await collection.find(rest(last), fields).sort(sort).limit(self._at_once).to_list(None)
+            for doc in page:
+                yield doc
+            if len(page) < self._at_once:
+                return
+            last = page[-1]
 
 
 def engagement(likes: int, retweets: int, repliers: int) -> int:

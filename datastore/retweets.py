@@ -1,16 +1,26 @@
-"""Retweets: one document each, alive until undone; at most one alive for each pair of user and tweet."""
+"""Retweets: one document each, alive until undone; at most one alive for each pair of user and tweet. Never fans out.
+
+The pair is a reservation that tells the retweet's id (datastore/reservations.py says in which order). To retweet: take
+the pair, insert the retweet, move the counter. To undo: make it a tombstone, move the counter, give the pair back.
+Where somebody died in between, the next who comes for the pair goes on. A counter that was not moved is left to the
+reconciler.
+"""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 
 from datastore import ids, popularity, tracing
-from datastore.mongo import RETWEETS_BY_AUTHOR, Doc, DuplicateKeyError, Mongo, duplicate_field
+from datastore.mongo import RETWEETS_BY_AUTHOR, Doc, DuplicateKeyError, Mongo
 from datastore.records import Retweet, Tweet
+from datastore.reservations import Reservations, Reserved
 from datastore.together import Find, Keyed, Look
 from datastore.trails import Trails
 from datastore.tweets import OF_AUTHOR, ids_of
 
 WALK_BATCH = 500
+# A pair that has waited longer for its retweet is not finished but begun anew: it would come in at the place of an old
+# one, where nobody looks, and a rescan reads no further back (datastore.rescan.MARGIN_MS).
+FINISHED_WITHIN_MS = 30_000
 
 _FIELDS: Doc = {"author": 1, "tweet": 1}
 _LIVING = Keyed("retweets", _FIELDS, where={"alive": True})
@@ -23,37 +33,62 @@ class Retweets:
         self._mongo = mongo
         self._retweets = mongo.retweets
         self._tweets = mongo.tweets
+        self._pairs = Reservations(reserved_pairs(mongo))
         self._trails = Trails(mongo)
 
     async def add(self, author_id: int, tweet: Tweet, now_ms: int) -> bool:
-        """Retweet; False if it was so already. The counter moves only with a new retweet."""
+        """Retweet; False if it was so already. The counter moves only with a new retweet.
+
+        Whoever finds the pair taken and its retweet missing writes that one, under its id; of all who do, one succeeds.
+        """
+        pair = pair_of(author_id, tweet.id)
         while True:
-            retweet_id = ids.new(now_ms, author_id, ids.Kind.RETWEET)
-            doc = {"_id": retweet_id, "bucket": ids.bucket(retweet_id), "author": author_id, "tweet": tweet.id}
-            if tracing.is_on():
+            new_id = ids.new(now_ms, author_id, ids.Kind.RETWEET)
+            retweet_id = await self._pairs.take(pair, new_id)
+            if retweet_id == new_id and tracing.is_on():
                 await self._trails.leave(retweet_id)
-            try:
-                await self._retweets.insert_one(doc | {"of": tweet.author_id, "alive": True})
-                break
-            except DuplicateKeyError as error:
-                if duplicate_field(error) != "_id":
-                    return False
-                now_ms += 1
-        await self._count(author_id, tweet.id, 1)
+            if ids.at_ms(retweet_id) + FINISHED_WITHIN_MS >= now_ms and await self._insert(retweet_id, tweet, pair):
+                await self._count(author_id, tweet.id, 1)
+                return True
+            if not await self._pairs.vacated(pair, retweet_id):
+                return False
+            # Undone, by somebody who died before giving the pair back; or another one of the same millisecond.
+            await self._pairs.give_back(pair, retweet_id)
+            now_ms += 1
+
+    async def _insert(self, retweet_id: int, tweet: Tweet, pair: Doc) -> bool:
+        """Write the retweet; False if its id is taken, by itself or by another one."""
+        try:
+            await self._retweets.insert_one(_doc(retweet_id, pair) | {"of": tweet.author_id, "alive": True})
+        except DuplicateKeyError:
+            return False
         return True
 
     async def remove(self, author_id: int, tweet_id: int) -> bool:
-        """Undo; False if there was nothing to undo."""
-        query = {"author": author_id, "tweet": tweet_id, "alive": True}
-        result = await self._retweets.update_one(query, undone(datetime.now(UTC)))
-        if not result.modified_count:
+        """Undo; False if there was nothing to undo. A retweet of before that is only about to come cannot any more."""
+        pair = pair_of(author_id, tweet_id)
+        retweet_id = await self._pairs.holder(pair)
+        if retweet_id is None:
             return False
-        await self._count(author_id, tweet_id, -1)
-        return True
+        was_alive = await self._undo(retweet_id, pair)
+        if was_alive:
+            await self._count(author_id, tweet_id, -1)
+        await self._pairs.give_back(pair, retweet_id)
+        return was_alive
+
+    async def _undo(self, retweet_id: int, pair: Doc) -> bool:
+        """Whether it was alive."""
+        living = ids.key(retweet_id) | {"author": pair["a"], "tweet": pair["t"], "alive": True}
+        while True:
+            result = await self._retweets.update_one(living, undone(datetime.now(UTC)))
+            if result.modified_count:
+                return True
+            if await self._pairs.vacated(pair, retweet_id):
+                return False
 
     async def _count(self, author_id: int, tweet_id: int, by: int) -> None:
         engagement = popularity.unless_author(author_id, popularity.RETWEET_WEIGHT * by)
-        await self._tweets.update_one({"_id": tweet_id}, popularity.move("retweets", by, engagement))
+        await self._tweets.update_one(ids.key(tweet_id), popularity.move("retweets", by, engagement))
 
     async def get_many(self, retweet_ids: Sequence[int]) -> list[Retweet]:
         """Those of the retweets that are alive. One round trip, none for no ids."""
@@ -67,7 +102,7 @@ class Retweets:
 
     async def any_state(self, retweet_id: int) -> Retweet | None:
         """One retweet, undone or not."""
-        doc = await self._retweets.find_one({"_id": retweet_id}, _FIELDS)
+        doc = await self._retweets.find_one(ids.key(retweet_id), _FIELDS)
         return _retweet(doc) if doc else None
 
     async def existing(self, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -125,6 +160,27 @@ class Retweets:
         if before is not None:
             query["_id"] = {"$lt": before}
         return await Find(self._mongo, "retweets", query, _FIELDS, _retweets, {"_id": -1}, first).alone()
+
+
+def pair_of(author_id: int, tweet_id: int) -> Doc:
+    """What one living retweet alone may have."""
+    return {"a": author_id, "t": tweet_id}
+
+
+def reserved_pairs(mongo: Mongo) -> Reserved:
+    """The pairs of the living retweets."""
+
+    def pair(doc: Doc) -> Doc | None:
+        return pair_of(doc["author"], doc["tweet"]) if doc.get("alive") else None
+
+    def tombstone(retweet_id: int, pair: Doc, now: datetime) -> Doc:
+        return _doc(retweet_id, pair) | {"undone_at": now}
+
+    return Reserved(mongo.retweet_pairs, mongo.retweets, ("author", "tweet", "alive"), pair, tombstone)
+
+
+def _doc(retweet_id: int, pair: Doc) -> Doc:
+    return ids.key(retweet_id) | {"author": pair["a"], "tweet": pair["t"]}
 
 
 def undone(now: datetime) -> Doc:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from datastore.errors import bad_input
-from datastore.mongo import TWEETS_BY_AUTHOR, Doc, Keys, Mongo, aggregated
+from datastore.mongo import PEOPLE_BY_NAME, TWEETS_BY_AUTHOR, Doc, Keys, Mongo, aggregated
 from datastore.records import CursorKind, Edge, Key
 
 # What one question may look at when it asks for more than one thing at once: this many tweets of its rarest term.
@@ -160,7 +160,7 @@ class Search:
             bound: Doc = {"$gt": name} if segment == start and name else {"$gte": low}
             query = wanted | {"name_key": bound | {"$lt": high}}
             cursor = self._users.find(query, {"name_key": 1}).sort("name_key", 1).limit(first - len(found))
-            cursor = cursor.hint(_BY_PREFIX if wanted else [("name_key", 1)])
+            cursor = cursor.hint(_BY_PREFIX if wanted else PEOPLE_BY_NAME)
             found += [
                 Edge(CursorKind.FOUND_USERS, (segment, *_packed(doc["name_key"])), doc["_id"])
                 for doc in await cursor.to_list(None)

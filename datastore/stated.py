@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from datastore import entities, ids, rules
+from datastore import entities, ids, rules, users
 from datastore.counters import next_after, slice_of
 from datastore.drift import Drift, Judged, Kind, Look, Position, Repairing
-from datastore.mongo import Doc, DuplicateKeyError, Mongo
-from datastore.purges import GONE
-from datastore.tweets import parsed
-from datastore.users import findable
+from datastore.mongo import Doc, Mongo
+from datastore.reservations import Reservations
+from datastore.tweets import GONE, parsed
 
 _PARSED = ("hashtags", "tags", "terms")
 _NAMES = ("username", "display_name", "email", "name_key", "email_key", "prefixes")
@@ -63,14 +62,10 @@ class _Stated(Repairing):
     async def _settle_one(self, doc: Doc, wrong: _Wrong, repair: bool, judged: Judged[int]) -> None:
         """Write it only over what was read."""
         if repair:
-            try:
-                written = await self._docs.update_one(self._as_read(doc, wrong), _change(wrong.now))
-            except DuplicateKeyError:  # the right name is somebody else's: for people to decide
-                repair = False
-            else:
-                if not written.matched_count:
-                    judged.busy.append(doc["_id"])
-                    return
+            written = await self._docs.update_one(self._as_read(doc, wrong), _change(wrong.now))
+            if not written.matched_count:
+                judged.busy.append(doc["_id"])
+                return
         judged.drifts.append(Drift(wrong.kind, doc["_id"], _size(wrong.was), _size(wrong.now), repaired=repair))
 
     def _as_read(self, doc: Doc, wrong: _Wrong) -> Doc:
@@ -135,11 +130,20 @@ class UserNames(_Stated):
             right: Doc = {
                 "name_key": rules.username_key(doc["username"]),
                 "email_key": rules.email_key(doc["email"]) if "email" in doc else None,
-                "prefixes": findable(doc["username"], doc["display_name"]).get("prefixes"),
+                "prefixes": users.findable(doc["username"], doc["display_name"]).get("prefixes"),
             }
             wrong = _compared(Kind.NAMES, doc, right)
             found[doc["_id"]] = [wrong] if wrong else []
         return found
+
+    async def _settle_one(self, doc: Doc, wrong: _Wrong, repair: bool, judged: Judged[int]) -> None:
+        await super()._settle_one(doc, wrong, repair and await self._claimed(doc["_id"], wrong.now), judged)
+
+    async def _claimed(self, user_id: int, now: Doc) -> bool:
+        """False if the right name or address is somebody else's: for people to decide."""
+        reserved = {"name_key": users.reserved_names(self._mongo), "email_key": users.reserved_emails(self._mongo)}
+        values = [(Reservations(kind), now[field]) for field, kind in reserved.items() if now.get(field)]
+        return all([await reservations.claim(value, user_id) for reservations, value in values])
 
     def _as_read(self, doc: Doc, wrong: _Wrong) -> Doc:
         return super()._as_read(doc, wrong) | {name: doc.get(name) for name in ("username", "display_name", "email")}

@@ -94,7 +94,7 @@ class Keyed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look(Asked[T]):
-    """A look-up of some keys, each once. Those of one kind are one find, whoever asked: nobody gets the documents of a
+    """A look-up of some keys. Those of one kind are one find, whoever asked: nobody gets the documents of a
     key that they did not ask for."""
 
     mongo: "Mongo"

@@ -1,7 +1,7 @@
 """Tweets: one document each, written once; counters move, a delete leaves a tombstone without text."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -14,14 +14,16 @@ from datastore.mongo import (
     DuplicateKeyError,
     Keys,
     Mongo,
-    duplicate_field,
 )
 from datastore.records import TopWindow, Tweet
+from datastore.repliers import Repliers
+from datastore.reservations import Reserved
 from datastore.together import Find, Keyed, Look, in_order
 from datastore.trails import Trails
 
-# Marks the one of an author's replies to a tweet that counts as engagement; lower than any id.
-COUNTED = 0
+# Who was answered where the answered author is gone: an id that nobody has. Nobody follows them, so the reply's rule
+# for home timelines holds as little as it would for a stranger.
+GONE = 0
 
 # Newest first, in words that only an author's index can answer without sorting: in place of a hint.
 OF_AUTHOR = {"author": 1, "_id": -1}
@@ -40,6 +42,7 @@ class Tweets:
         self._tweets = mongo.tweets
         self._users = mongo.users
         self._idempotency = mongo.idempotency
+        self._repliers = Repliers(mongo)
         self._trails = Trails(mongo)
 
     async def add(
@@ -58,7 +61,6 @@ class Tweets:
         The insert is the one atomic write; counters follow it and can be recounted.
         """
         mentioned = await self._mentioned(text)
-        counted = answered is not None and answered.author_id != author_id
         digest = _digest(text, answered.id if answered else None)
         more = {"author_followers": author_followers} | ({"key": idempotency_key} if idempotency_key else {})
         while True:
@@ -66,42 +68,37 @@ class Tweets:
             if idempotency_key is not None:
                 tweet_id = await self._reserve(author_id, idempotency_key, tweet_id, digest)
             doc = new_doc(tweet_id, author_id, text, answered, mentioned) | more
-            if counted:
-                doc["counted"] = COUNTED
             if tracing.is_on():
                 await self._trails.leave(tweet_id)
             try:
                 await self._tweets.insert_one(doc)
                 break
-            except DuplicateKeyError as error:
-                if duplicate_field(error) == "reply_to":
-                    # Not the author's first reply to this tweet: it adds nothing to its engagement.
-                    counted = False
-                    continue
+            except DuplicateKeyError:
+                pass
             if idempotency_key is not None and await self._wrote(doc, idempotency_key):
                 return await self._written(tweet_id)
             now_ms += 1
-        await self._count(doc, answered, counted)
+        await self._count(doc, 1)
         return _tweet(doc)
 
     async def _wrote(self, doc: Doc, key: str) -> bool:
         """Whether the id is taken by this very tweet, written by an earlier try. If not, it is another one of the same
         millisecond, and the key's reservation of the id is given up."""
         author_id = doc["author"]
-        if await self._tweets.find_one({"_id": doc["_id"], "author": author_id, "key": key}, {"_id": 1}):
+        if await self._tweets.find_one(ids.key(doc["_id"]) | {"author": author_id, "key": key}, {"_id": 1}):
             return True
         await self._idempotency.delete_one({"_id": {"a": author_id, "k": key}, "tweet": doc["_id"]})
         return False
 
-    async def _count(self, doc: Doc, answered: Tweet | None, counted: bool) -> None:
-        """Move the counters behind a new tweet; `counted` says whether it is its author's reply that weighs."""
-        await self._users.update_one({"_id": doc["author"]}, {"$inc": {"tweets": 1}})
-        if answered is None:
+    async def _count(self, doc: Doc, by: int) -> None:
+        """Move the counters behind a new tweet, or with -1 behind a deleted one."""
+        await self._users.update_one({"_id": doc["author"]}, {"$inc": {"tweets": by}})
+        if "reply_to" not in doc:
             return
-        # The counted reply may have gone before this one came: then nobody else passes the count on.
-        if not counted and answered.author_id != doc["author"]:
-            counted = await self._claim_count({"_id": doc["_id"]})
-        await self._tweets.update_one({"_id": answered.id}, popularity.move("replies", 1, int(counted)))
+        # Their first reply engages the tweet, their last takes that back; those of its own author do not.
+        engages = doc["reply_author"] not in (doc["author"], GONE)
+        begun = await self._repliers.move(doc["reply_to"], doc["author"], by) if engages else 0
+        await self._tweets.update_one(ids.key(doc["reply_to"]), popularity.move("replies", by, begun))
 
     async def _mentioned(self, text: str) -> dict[str, int]:
         """Ids by username key of those the text names who exist. One round trip if it names anybody, else none."""
@@ -111,15 +108,6 @@ class Tweets:
         cursor = self._users.find({"name_key": {"$in": keys}}, {"name_key": 1})
         return {doc["name_key"]: doc["_id"] async for doc in cursor}
 
-    async def _claim_count(self, query: Doc) -> bool:
-        """Let one of these replies be the one that counts for its author; False if there is none, or another is."""
-        try:
-            uncounted = query | {"alive": True, "counted": {"$gt": COUNTED}}
-            result = await self._tweets.update_one(uncounted, {"$set": {"counted": COUNTED}})
-            return bool(result.modified_count)
-        except DuplicateKeyError:
-            return False
-
     async def made_with(self, author_id: int, key: str, text: str, answered_id: int | None) -> Tweet | None:
         """The tweet that an earlier call with this key made; None if none did. Raises as `add` does."""
         kept = await self._idempotency.find_one({"_id": {"a": author_id, "k": key}})
@@ -127,7 +115,7 @@ class Tweets:
             return None
         if kept["digest"] != _digest(text, answered_id):
             raise _conflict()
-        made = await self._tweets.find_one({"_id": kept["tweet"], "author": author_id, "key": key}, {"_id": 1})
+        made = await self._tweets.find_one(ids.key(kept["tweet"]) | {"author": author_id, "key": key}, {"_id": 1})
         return await self._written(kept["tweet"]) if made else None
 
     async def _reserve(self, author_id: int, key: str, tweet_id: int, digest: bytes) -> int:
@@ -158,20 +146,15 @@ class Tweets:
 
         The check stands inside the write, so that of two deletes only one moves the counters.
         """
-        query = {"_id": tweet_id, "author": author_id, "alive": True}
-        before = await self._tweets.find_one_and_update(
-            query, tombstone(datetime.now(UTC)), {"reply_to": 1, "counted": 1}
-        )
+        # By the shard key: a sharded cluster changes no document by its other fields alone.
+        query = ids.key(tweet_id) | {"author": author_id, "alive": True}
+        fields = {"author": 1, "reply_to": 1, "reply_author": 1}
+        before = await self._tweets.find_one_and_update(query, tombstone(datetime.now(UTC)), fields)
         if before is None:
             if await self.get(tweet_id):
                 raise DomainError(ErrorCode.NOT_ALLOWED, "Only the author deletes a tweet.", ("input", "tweetId"))
             raise DomainError(ErrorCode.NOT_FOUND, "There is no such tweet.", ("input", "tweetId"))
-        await self._users.update_one({"_id": author_id}, {"$inc": {"tweets": -1}})
-        if "reply_to" in before:
-            # Another reply of this author to the same tweet takes the count over, if there is one.
-            others = {"reply_to": before["reply_to"], "author": author_id}
-            lost = before["counted"] == COUNTED and not await self._claim_count(others)
-            await self._tweets.update_one({"_id": before["reply_to"]}, popularity.move("replies", -1, -int(lost)))
+        await self._count(before, -1)
         return before.get("reply_to")
 
     async def get_many(self, tweet_ids: Sequence[int]) -> list[Tweet | None]:
@@ -188,12 +171,12 @@ class Tweets:
 
     async def answered_by(self, tweet_id: int) -> int | None:
         """The tweet that this one answers or answered, deleted or not; None if it answers none."""
-        doc = await self._tweets.find_one({"_id": tweet_id}, {"reply_to": 1})
+        doc = await self._tweets.find_one(ids.key(tweet_id), {"reply_to": 1})
         return doc.get("reply_to") if doc else None
 
     async def author_of(self, tweet_id: int) -> int | None:
         """Who wrote it, deleted or not."""
-        doc = await self._tweets.find_one({"_id": tweet_id}, {"author": 1})
+        doc = await self._tweets.find_one(ids.key(tweet_id), {"author": 1})
         return doc["author"] if doc else None
 
     async def places(self, tweet_ids: Sequence[int]) -> dict[int, dict[TopWindow, float]]:
@@ -275,9 +258,7 @@ def new_doc(
     mentioned: Mapping[str, int] = MappingProxyType({}),
 ) -> Doc:
     """The document of a new tweet. `mentioned` gives ids by username key: whoever it lacks is not linked."""
-    doc: Doc = {
-        "_id": tweet_id,
-        "bucket": ids.bucket(tweet_id),
+    doc: Doc = ids.key(tweet_id) | {
         "author": author_id,
         "text": text,
         "is_reply": answered is not None,
@@ -288,8 +269,7 @@ def new_doc(
         "alive": True,
     }
     if answered is not None:
-        # Until its writer makes it the counted one of its author's replies to that tweet (unique, see INDEXES).
-        doc |= {"reply_to": answered.id, "reply_author": answered.author_id, "counted": tweet_id}
+        doc |= {"reply_to": answered.id, "reply_author": answered.author_id}
     return doc | parsed(text) | mentions_of(text, mentioned)
 
 
@@ -314,14 +294,13 @@ def tombstone(now: datetime) -> Doc:
     return {"$set": {"deleted_at": now}, "$unset": SAID | dict(popularity.UNPLACE)}
 
 
-def count_first_replies(docs: Iterable[Doc], known: set[tuple[int, int]]) -> None:
-    """Mark the first reply of each author to each tweet among new documents; `known` holds the (answered tweet,
-    author) pairs that have one, and grows."""
-    for doc in docs:
-        pair = (doc.get("reply_to", 0), doc["author"])
-        if doc["is_reply"] and doc["author"] != doc["reply_author"] and pair not in known:
-            known.add(pair)
-            doc["counted"] = COUNTED
+def reserved_imports(mongo: Mongo) -> Reserved:
+    """The keys of all imported tweets, deleted ones among them."""
+
+    def tombstone(tweet_id: int, _: str, now: datetime) -> Doc:
+        return ids.key(tweet_id) | {"author": GONE, "deleted_at": now}
+
+    return Reserved(mongo.import_keys, mongo.tweets, ("import_key",), lambda doc: doc.get("import_key"), tombstone)
 
 
 def _digest(text: str, answered_id: int | None) -> bytes:

@@ -1,17 +1,23 @@
 """People and their accounts: one document each, with counters that a reconciler can recount. Never hashes or checks
 a password.
 
-A deleted account leaves a tombstone, which keeps the name from being taken again: its id, `name_key` and `deleted_at`,
-and while the rest is being purged `purge` (datastore/purges.py). No answer here shows one.
+Names and addresses are reservations that tell the person's id (datastore/reservations.py says in which order). A name
+without a person is a sign-up under way, or one that died: after a while whoever wants the name puts a tombstone where
+that person would come, and takes it over. So no name is blocked for ever, and no two people ever have one.
+
+A deleted account leaves a tombstone: its id, `name_key` and `deleted_at`, and while the rest is being purged `purge`
+(datastore/purges.py). No answer here shows one. Its name stays reserved. Its address is free at once: who has a
+reservation and not the address itself does not have it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from datastore import ids, rules, terms
 from datastore.errors import DomainError, ErrorCode
-from datastore.mongo import Doc, DuplicateKeyError, Mongo, duplicate_field
+from datastore.mongo import Collection, Doc, DuplicateKeyError, Mongo
 from datastore.records import Account, Roads, User
+from datastore.reservations import Reservations, Reserved
 from datastore.together import Keyed, Look, in_order
 
 _PROFILE: Doc = {"username": 1, "display_name": 1, "bio": 1, "followers": 1, "following": 1, "tweets": 1, "top": 1}
@@ -22,6 +28,13 @@ _NAMES = Keyed("users", _PROFILE | {"name_key": 1}, lambda doc: doc["name_key"],
 _PEOPLE = Keyed("users", _PROFILE, where=_ALIVE)
 # What says who somebody was goes with the very write that deletes them; the rest goes with the purge.
 _PERSONAL = ("username", "display_name", "bio", "prefixes", "email", "email_key", "password")
+# Longer than a sign-up may take between its first write and its last (REQUEST_SECONDS). Only politeness hangs on it:
+# who comes earlier is told that the name is taken, who comes later takes it over safely.
+RESERVED_MS = 30_000
+_TAKEN: Mapping[str, tuple[ErrorCode, str, tuple[str, str]]] = {
+    "name_key": (ErrorCode.USERNAME_TAKEN, "This username is taken.", ("input", "username")),
+    "email_key": (ErrorCode.EMAIL_TAKEN, "This email address has an account.", ("input", "email")),
+}
 
 
 class Users:
@@ -30,9 +43,17 @@ class Users:
     def __init__(self, mongo: Mongo) -> None:
         self._mongo = mongo
         self._users = mongo.users
+        # By the field of a person that has the value; in the order in which they are taken.
+        self._reservations = {
+            "name_key": Reservations(reserved_names(mongo)),
+            "email_key": Reservations(reserved_emails(mongo)),
+        }
 
     async def add(self, username: str, email: str, password_hash: str, display_name: str, now_ms: int) -> Account:
-        """A new account; the arguments have passed the rules. Raises USERNAME_TAKEN or EMAIL_TAKEN."""
+        """A new account; the arguments have passed the rules. Raises USERNAME_TAKEN or EMAIL_TAKEN.
+
+        Three writes, the person last: who dies before that leaves a name that is free again after `RESERVED_MS`.
+        """
         while True:
             doc = new_doc(username, display_name, now_ms) | {
                 "email": email,
@@ -40,14 +61,39 @@ class Users:
                 "password": password_hash,
             }
             try:
-                await self._users.insert_one(doc)
-                return _account(doc)
-            except DuplicateKeyError as error:
-                field = duplicate_field(error)
-            if field == "name_key":
-                raise DomainError(ErrorCode.USERNAME_TAKEN, "This username is taken.", ("input", "username"))
-            if field == "email_key":
-                raise DomainError(ErrorCode.EMAIL_TAKEN, "This email address has an account.", ("input", "email"))
+                return await self._add(doc, now_ms)
+            except DuplicateKeyError:
+                # Its id is somebody else's, or was given up because it took too long.
+                continue
+
+    async def _add(self, doc: Doc, now_ms: int) -> Account:
+        """Raises DuplicateKeyError, and as `add` does; then nothing is taken."""
+        taken: list[str] = []
+        try:
+            for field in self._reservations:
+                if not await self._reserve(field, doc[field], doc["_id"], now_ms):
+                    raise DomainError(*_TAKEN[field])
+                taken.append(field)
+            await self._users.insert_one(doc)
+            return _account(doc)
+        except (DomainError, DuplicateKeyError):
+            for field in taken:
+                await self._reservations[field].give_back(doc[field], doc["_id"])
+            raise
+
+    async def _reserve(self, field: str, value: str, user_id: int, now_ms: int) -> bool:
+        """Take a name or an address; False if it is somebody's. A deleted account has no address, and a sign-up that
+        died has nothing."""
+        reservations = self._reservations[field]
+        holder = await reservations.take(value, user_id)
+        if holder == user_id:
+            return True
+        return not await self._is_coming(holder, now_ms) and await reservations.claim(value, user_id)
+
+    async def _is_coming(self, user_id: int, now_ms: int) -> bool:
+        """Whether their sign-up may still be under way."""
+        began = ids.at_ms(user_id) + RESERVED_MS > now_ms
+        return began and await self._users.find_one({"_id": user_id}, {"_id": 1}) is None
 
     async def get_many(self, user_ids: Sequence[int]) -> list[User | None]:
         """Profiles in the order of `user_ids`, None where there is none. One round trip."""
@@ -165,6 +211,27 @@ def new_doc(username: str, display_name: str, now_ms: int) -> Doc:
         "tweets": 0,
         "top": False,
     } | findable(username, display_name)
+
+
+def reserved_names(mongo: Mongo) -> Reserved:
+    """The names of all people, deleted ones among them."""
+    return _reserved(mongo, mongo.names, "name_key")
+
+
+def reserved_emails(mongo: Mongo) -> Reserved:
+    """The addresses of those who have one; deleted people have none."""
+    return _reserved(mongo, mongo.emails, "email_key")
+
+
+def _reserved(mongo: Mongo, reservations: Collection, field: str) -> Reserved:
+    return Reserved(
+        reservations, mongo.users, (field,), lambda doc: doc.get(field), lambda user_id, _, now: never(user_id, now)
+    )
+
+
+def never(user_id: int, now: datetime) -> Doc:
+    """A tombstone for somebody who has not come and must not come any more."""
+    return {"_id": user_id, "deleted_at": now}
 
 
 def findable(username: str, display_name: str) -> Doc:

@@ -2,6 +2,7 @@
 a store."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from enum import Enum
 from typing import Generic, TypeVar
@@ -80,8 +81,9 @@ class ProcessCopies(Generic[R]):
         self._bound = bound
         self._life = life_ms / 1000
         self._clock = clock
-        # (when its reading began, the record; None after a drop), oldest first.
-        self._kept: dict[int, tuple[float, R | None]] = {}
+        # (when its reading began, the record; None after a drop), oldest first. NOTE: a plain dict has to look for its
+        # oldest key behind all that were taken away before.
+        self._kept: OrderedDict[int, tuple[float, R | None]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -103,7 +105,7 @@ class ProcessCopies(Generic[R]):
         self._kept.pop(record_id, None)
         self._kept[record_id] = (began, record)
         if len(self._kept) > self._bound:
-            del self._kept[next(iter(self._kept))]
+            self._kept.popitem(last=False)
 
     def drop(self, record_id: int) -> None:
         """Keep it no longer, and refuse what a reading that began before now will find."""

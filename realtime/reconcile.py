@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import structlog
 
+from datastore.compare_reserved import ReservedEmails, ReservedImports, ReservedNames, ReservedPairs
 from datastore.counters import TweetCounters, UserCounters
 from datastore.drift import Comparison, Drift, Kind, Look, Position
 from datastore.entries import Entries
@@ -136,6 +137,11 @@ class Reconciler:
             ReaderTimelines(mongo, redis, rooms, entries, quiet),
             RecentLists(mongo, redis, rooms, entries, quiet),
             TopLists(rooms, quiet),
+            # A pass that another version has begun stands at the number of a comparison: new ones come last.
+            ReservedNames(mongo),
+            ReservedEmails(mongo),
+            ReservedPairs(mongo),
+            ReservedImports(mongo),
         )
 
     async def run(self) -> None:

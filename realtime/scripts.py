@@ -77,6 +77,8 @@ class Scripts:
 
         Of a cluster one call for each slot; keys whose primary does not answer get `away`, unless none does.
         """
+        if not self.by_slot:
+            return list(await self.run(name, names, *head, *each))
         places = range(len(names) // per)
         parts = self.apart(places, lambda at: names[per * at])
         calls = [

@@ -250,7 +250,8 @@ class Timelines:
     async def _read(self, names: Sequence[str], count: int, before: int | None, live: bool) -> _Kept | None:
         start = "+inf" if before is None else f"({before}"
         ends = (self.bounds.presence_ms, self.bounds.inactive_ms)
-        state, *rest = await self._scripts.run("page", names, start, count, int(live), fresh_token(), *ends)
+        token = fresh_token() if live else ""
+        state, *rest = await self._scripts.run("page", names, start, count, int(live), token, *ends)
         if state != "served":
             return None
         floor, token, entries, wrote = rest

@@ -22,10 +22,12 @@ from schema.metrics import label_of
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a valid operation before it runs; `personal` if it needs an account, `label` for metrics."""
+    """What is known of a valid operation before it runs; `kind` is what it is, `personal` if it needs an account,
+    `label` for metrics."""
 
     document: DocumentNode
     operation: OperationDefinitionNode
+    kind: OperationType
     plan: Plan
     personal: bool
     label: str
@@ -33,10 +35,6 @@ class Known:
     @property
     def name(self) -> str | None:
         return self.operation.name.value if self.operation.name else None
-
-    @property
-    def kind(self) -> OperationType:
-        return OperationType(self.operation.operation.value)
 
 
 class Plans:
@@ -61,7 +59,8 @@ class Plans:
             operation = get_operation_ast(document, execution.operation_name)
             assert operation  # noqa: S101  likewise
             planned, personal = plan(execution.schema._schema, document, operation), needs_viewer(document, operation)
-            found = Known(document, operation, planned, personal, label_of(document, operation))
+            kind, label = OperationType(operation.operation.value), label_of(document, operation)
+            found = Known(document, operation, kind, planned, personal, label)
             if len(self._known) >= CACHED_DOCUMENTS:
                 self._known.clear()
             self._known[key] = found

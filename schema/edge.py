@@ -1,6 +1,7 @@
 """Edge: where a call comes from when proxies stand in front, and what every answer tells a browser. Reads no body."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from starlette.datastructures import Headers
@@ -60,6 +61,7 @@ def _listed(headers: Headers, name: str) -> Sequence[str]:
     return [one.strip() for value in headers.getlist(name) for one in value.split(",")]
 
 
+@lru_cache(1_000)
 def _address(told: str) -> str | None:
     """An address as budgets count it: one of IPv4, or a network of IPv6. None if it is neither; a port is cut off."""
     host = told.partition("]")[0].removeprefix("[")

@@ -2,6 +2,7 @@
 no error: whatever is not as it should be is raised as it comes, and graphql-core says it properly (schema/executor.py).
 """
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from itertools import count
 from operator import attrgetter
@@ -72,7 +73,8 @@ class Kept:
 
     def __init__(self) -> None:
         # By shape and record. The record is held, so that no other one can take its identity.
-        self._answers: dict[tuple[int, int], tuple[Any, dict[str, Any]]] = {}
+        # NOTE: ordered, since a plain dict has to look for its oldest key behind all that were taken away before.
+        self._answers: OrderedDict[tuple[int, int], tuple[Any, dict[str, Any]]] = OrderedDict()
 
     def get(self, shape: int, record: Any) -> dict[str, Any] | None:
         """Not to be written to."""
@@ -82,7 +84,7 @@ class Kept:
     def put(self, shape: int, record: Any, answer: dict[str, Any]) -> None:
         self._answers[shape, id(record)] = record, answer
         if len(self._answers) > KEPT_ANSWERS:
-            del self._answers[next(iter(self._answers))]
+            self._answers.popitem(last=False)
 
 
 class Reading:

@@ -100,12 +100,16 @@ async def test_indexes_that_are_missing_different_or_extra_are_named(mongo: Mong
     assert by_name(await MongoDoctor(mongo, 6).findings())["mongo.indexes"].verdict is OK
     await mongo.likes.create_index([("at", 1)])
     assert by_name(await MongoDoctor(mongo, 6).findings())["mongo.indexes"].verdict is WARNING
-    await mongo.users.drop_index("name_key_1")
+    await mongo.users.drop_index("name_key_1__id_1")
+    await mongo.users.create_index([("name_key", 1)], unique=True)
     await mongo.idempotency.drop_index("at_1")
     await mongo.idempotency.create_index([("at", 1)], expireAfterSeconds=5)
     found = by_name(await MongoDoctor(mongo, 6).findings())["mongo.indexes"]
     assert found.verdict is WRONG
-    assert found.told == "missing: users(name_key 1); different: idempotency(at 1); extra: likes(at 1)"
+    assert found.told == (
+        "missing: users(name_key 1, _id 1); different: idempotency(at 1); extra: likes(at 1); "
+        "of the version before: users(name_key 1)"
+    )
 
 
 async def test_one_member_and_a_slow_election_are_doubtful(mongo: Mongo) -> None:

@@ -16,7 +16,7 @@ from datastore.changes import Changes
 from datastore.entries import Entries
 from datastore.follows import Follows
 from datastore.likes import Likes
-from datastore.mongo import INDEXES, Doc, DuplicateKeyError, Mongo, Session, aggregated, duplicate_field
+from datastore.mongo import INDEXES, Doc, Mongo, Session, aggregated
 from datastore.purges import Purges
 from datastore.records import TopWindow
 from datastore.rescan import rescan
@@ -326,19 +326,6 @@ async def test_times_come_back_in_utc(mongo: Mongo) -> None:
     found = await mongo.system.find_one({"_id": "t"})
     assert found == {"_id": "t", "at": NOW}
     assert found["at"].utcoffset() == timedelta(0)
-
-
-async def test_a_refused_write_names_the_field_that_refused_it(mongo: Mongo) -> None:
-    first = new_user("ann", "Ann", NOW_MS) | {"email_key": "a"}
-    await mongo.users.insert_one(first)
-    for clash, field in (
-        (first, "_id"),
-        (first | {"_id": 1, "email_key": "b"}, "name_key"),
-        (first | {"_id": 1, "name_key": "b"}, "email_key"),
-    ):
-        with pytest.raises(DuplicateKeyError) as caught:
-            await mongo.users.insert_one(clash)
-        assert duplicate_field(caught.value) == field
 
 
 async def test_the_cluster_time_is_not_behind_the_last_write(mongo: Mongo) -> None:

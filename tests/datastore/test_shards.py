@@ -19,13 +19,18 @@ def test_every_collection_that_grows_has_a_key() -> None:
     assert {spread.collection for spread in PLAN} == set(INDEXES) - {"system"}
 
 
-def test_exactly_these_uniques_are_in_the_way() -> None:
-    # Each needs a collection of its own. Nothing else is unique without the key.
-    assert {spread.collection: spread.in_the_way for spread in PLAN if spread.in_the_way} == {
-        "tweets": ["reply_to, author, counted", "import_key"],
-        "retweets": ["author, tweet, alive"],
-        "users": ["name_key", "email_key"],
-    }
+def test_nothing_is_in_the_way_since_nothing_is_unique_but_by_its_id() -> None:
+    assert [spread.in_the_way for spread in PLAN] == [[]] * len(PLAN)
+    assert not any(options.get("unique") for indexes in INDEXES.values() for _, options in indexes)
+
+
+def test_a_unique_index_without_the_key_would_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {**INDEXES, "users": [([("name_key", 1)], {"unique": True}), ([("_id", "hashed")], {"unique": True})]}
+    monkeypatch.setattr("datastore.shards.INDEXES", before)
+    assert [spread.in_the_way for spread in PLAN if spread.collection == "users"] == [["name_key"]]
+    told = list(lines("perch"))
+    assert "// in the way: unique (name_key), which does not begin with the key" in told
+    assert not any("perch.users" in line for line in told if line.startswith("db."))
 
 
 def test_a_tweet_and_all_of_its_authors_have_one_bucket_which_its_id_tells() -> None:
@@ -35,13 +40,13 @@ def test_a_tweet_and_all_of_its_authors_have_one_bucket_which_its_id_tells() -> 
     assert all(ids.bucket(doc["_id"]) == doc["bucket"] for doc in docs)
 
 
-def test_what_is_in_the_way_comes_as_a_comment_and_the_rest_as_commands() -> None:
+def test_the_plan_is_commands_for_every_collection() -> None:
     told = list(lines("perch"))
     assert told[0] == 'sh.enableSharding("perch")'
     runs = [line for line in told if line.startswith("db.")]
     assert any('"shardCollection": "perch.follows", "key": {"_id": 1}' in line for line in runs)
-    assert not any("perch.tweets" in line or "perch.users" in line for line in runs)
-    assert "// in the way: unique (name_key), which does not begin with the key" in told
+    assert any('"shardCollection": "perch.tweets", "key": {"bucket": 1, "_id": 1}' in line for line in runs)
+    assert all(any(f'"perch.{spread.collection}"' in line for line in runs) for spread in PLAN)
 
 
 async def test_the_keys_indexes_can_be_made_and_the_doctor_does_not_mind_them(urls: tuple[str, str]) -> None:

@@ -14,6 +14,7 @@ from datastore.records import Tweet
 from datastore.retweets import Retweets
 from datastore.tweets import Tweets, new_doc
 from datastore.users import new_doc as new_user
+from tests.datastore.dying import Dying
 
 NOW_MS = 1_780_000_000_000
 
@@ -36,21 +37,6 @@ def tied(monkeypatch: pytest.MonkeyPatch) -> None:
 class Zero:
     def getrandbits(self, count: int) -> int:
         return 0
-
-
-class Dying:
-    """A collection on which a call of the given name fails, before or after it was carried out."""
-
-    def __init__(self, collection: Any, name: str, after: bool = False) -> None:
-        self._collection, self._name, self._after = collection, name, after
-
-    def __getattr__(self, name: str) -> Any:
-        return self._dies if name == self._name else getattr(self._collection, name)
-
-    async def _dies(self, *args: Any, **kwargs: Any) -> None:
-        if self._after:
-            await getattr(self._collection, self._name)(*args, **kwargs)
-        raise AutoReconnect("the connection is gone")
 
 
 async def counts(mongo: Mongo, author_id: int) -> tuple[int, int]:

@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 
-from datastore import ids
+from datastore import bulk, ids
 from datastore.errors import DomainError, ErrorCode
-from datastore.mongo import Mongo
+from datastore.mongo import AutoReconnect, DuplicateKeyError, Mongo
 from datastore.records import Account, User
-from datastore.users import Users, new_doc
+from datastore.users import RESERVED_MS, Users, new_doc
+from tests.datastore.dying import Dying
 
 NOW_MS = 1_780_000_000_000
 
@@ -67,6 +69,84 @@ class Bits:
 
     def getrandbits(self, count: int) -> int:
         return next(self._bits)
+
+
+async def reservations(mongo: Mongo) -> dict[str, int]:
+    """Who has which name and which address."""
+    return {doc["_id"]: doc["of"] for each in (mongo.names, mongo.emails) async for doc in each.find({})}
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("collection", ["names", "emails", "users"])
+async def test_a_sign_up_that_died_blocks_its_name_for_a_while_and_nobody_for_ever(
+    mongo: Mongo, monkeypatch: pytest.MonkeyPatch, collection: str, after: bool
+) -> None:
+    whole = getattr(mongo, collection)
+    monkeypatch.setattr(mongo, collection, Dying(whole, "insert_one", after))
+    with pytest.raises(AutoReconnect):
+        await add(Users(mongo), "ann")
+    monkeypatch.setattr(mongo, collection, whole)
+    users = Users(mongo)
+    there = await users.by_username("ann") is not None
+    assert there is (collection == "users" and after)
+    for later_ms, free in ((RESERVED_MS - 1, collection == "names" and not after), (RESERVED_MS, not there)):
+        signing_up = users.add("Ann", "ann@perch.example", "a hash", "Ann", NOW_MS + later_ms)
+        if free:
+            account = await signing_up
+            break
+        with pytest.raises(DomainError) as caught:
+            await signing_up
+        assert caught.value.code is ErrorCode.USERNAME_TAKEN
+    living = await mongo.users.find({"deleted_at": None}).to_list(None)
+    assert len(living) == 1
+    assert await reservations(mongo) == dict.fromkeys(("ann", "ann@perch.example"), living[0]["_id"])
+    assert there or account.user.id == living[0]["_id"]
+
+
+async def test_who_was_frozen_behind_the_reservation_comes_too_late(mongo: Mongo) -> None:
+    frozen, users = Users(mongo), Users(mongo)
+    waits, thaws = asyncio.Event(), asyncio.Event()
+
+    class Frozen:
+        """Inserts only when it is let."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(mongo.users, name)
+
+        async def insert_one(self, doc: dict[str, object]) -> None:
+            waits.set()
+            await thaws.wait()
+            await mongo.users.insert_one(doc)
+
+    frozen._users = cast(Any, Frozen())
+    late = asyncio.create_task(add(frozen, "ann"))
+    await waits.wait()
+    ann = await users.add("ann", "other@perch.example", "a hash", "Ann", NOW_MS + RESERVED_MS)
+    thaws.set()
+    with pytest.raises(DomainError) as caught:
+        await late
+    assert caught.value.code is ErrorCode.USERNAME_TAKEN
+    assert await mongo.users.count_documents({"name_key": "ann"}) == 1
+    assert await reservations(mongo) == dict.fromkeys(("ann", "other@perch.example"), ann.user.id)
+
+
+async def test_a_refused_sign_up_leaves_nothing_reserved(mongo: Mongo) -> None:
+    users = Users(mongo)
+    await add(users, "ann")
+    before = await reservations(mongo)
+    with pytest.raises(DomainError):
+        await add(users, "bob", "ann@perch.example")
+    assert await reservations(mongo) == before
+    assert (await add(users, "bob")).user.username == "bob"
+
+
+async def test_an_import_takes_over_what_a_dead_sign_up_reserved_and_a_live_one_is_refused(mongo: Mongo) -> None:
+    never, docs = ids.new(NOW_MS), [new_doc(name, name, NOW_MS + n) for n, name in enumerate(("ann", "bob"))]
+    await mongo.names.insert_one({"_id": "ann", "of": never})
+    await bulk.atomically(mongo, lambda session: bulk.insert_people(mongo, docs, session))
+    assert await reservations(mongo) == {doc["name_key"]: doc["_id"] for doc in docs}
+    with pytest.raises(DuplicateKeyError):
+        await mongo.users.insert_one({"_id": never, "name_key": "ann"})
 
 
 async def test_profiles_come_in_the_order_asked_none_where_there_is_none(mongo: Mongo) -> None:

@@ -95,6 +95,8 @@ async def test_the_killed_servers_clients_resume_on_the_other_twice_in_a_row(box
         assert event["edge"]["node"]["text"] == "posted elsewhere"
     await box.kill(SERVERS[0])
     await elsewhere.post("missed")
+    # Else it may come live.
+    await box.perch.settle()
     async with box.at(bob, 1).live(event["cursor"]) as live:
         event = await live.event()
         assert event["edge"]["node"]["text"] == "missed"

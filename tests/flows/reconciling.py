@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import app
-from datastore import ids, popularity, users
+from datastore import bulk, ids, popularity, rules, users
 from datastore.drift import Kind
 from datastore.likes import Likes
 from datastore.mongo import Doc, Mongo
-from datastore.purges import GONE
 from datastore.records import TopWindow, Tweet
 from datastore.settings import Settings
+from datastore.tweets import GONE
 from realtime import keys
 from realtime.handlers import Rooms
 from realtime.pipeline import Pipeline, open_rooms, settle
@@ -76,7 +76,10 @@ async def world(settings: Settings, number: int, redis: int = OWN, **more: Any) 
             rooms = open_rooms(clients.mongo, clients.live, own.partitions, Bounds.of(own), own.top_user_threshold)
             then = ids.now_ms() - 600_000
             docs = [users.new_doc(f"person{n}", f"Happy Person {n}", then + n) for n in range(number)]
-            await clients.mongo.users.insert_many([doc | {"password": "x"} for doc in docs])
+            for doc in docs:
+                doc |= {"password": "x", "email": f"{doc['username']}@perch.example"}
+                doc |= {"email_key": rules.email_key(doc["email"])}
+            await bulk.insert_people(clients.mongo, docs, None)
             people = [doc["_id"] for doc in docs]
             yield World(clients.mongo, clients.live, rooms, Likes(clients.mongo), pipeline, own, people)
         await clients.mongo.client.drop_database(name)
@@ -100,6 +103,10 @@ async def populate(world: World, chance: random.Random) -> list[Tweet]:
     for tweet in tweets[: len(tweets) // 2]:
         likes = (world.likes.add(liker, tweet.id, now()) for liker in chance.sample(people, 7))
         await asyncio.gather(*likes, *(answered(tweet, person) for person in chance.sample(people, 2)))
+    imported = {f"id:{tweet.id}": tweet.id for tweet in tweets[-9:]}
+    for key, tweet_id in imported.items():
+        await world.mongo.tweets.update_one({"_id": tweet_id}, {"$set": {"import_key": key}})
+    await bulk.reserve(world.mongo.import_keys, imported, None)
     await world.settle()
     await world.read(people)
     return tweets
@@ -120,13 +127,24 @@ class Faults:
             "retweets": lambda: self._tweet("retweets", Kind.RETWEETS),
             "replies": lambda: self._tweet("replies", Kind.REPLIES),
             "engagement": self._engagement,
-            "counted": self._counted,
+            "repliers": self._repliers,
+            "repliers lost": self._repliers_lost,
+            "repliers surplus": self._repliers_surplus,
             "place": self._place,
             "terms": self._terms,
             "mentions": self._mentions,
             "reply author": self._reply_author,
             "retweeted": self._retweeted,
             "names": self._names,
+            "name unreserved": lambda: self._unreserved("names", Kind.NAME_RESERVED),
+            "name reserved": lambda: self._reserved("names", "nobody", Kind.NAME_RESERVED),
+            "name of another": self._name_of_another,
+            "email unreserved": lambda: self._unreserved("emails", Kind.EMAIL_RESERVED),
+            "email reserved": lambda: self._reserved("emails", "nobody@perch.example", Kind.EMAIL_RESERVED),
+            "pair unreserved": lambda: self._unreserved("retweet_pairs", Kind.PAIR_RESERVED),
+            "pair reserved": lambda: self._reserved("retweet_pairs", {"a": 1, "t": 2}, Kind.PAIR_RESERVED),
+            "import unreserved": lambda: self._unreserved("import_keys", Kind.IMPORT_RESERVED),
+            "import reserved": lambda: self._reserved("import_keys", "nothing", Kind.IMPORT_RESERVED),
             "lost promotion": self._lost_promotion,
             "flag missing": lambda: self._flag(missing=True),
             "flag surplus": lambda: self._flag(missing=False),
@@ -155,7 +173,7 @@ class Faults:
 
     async def _user(self, field: str, kind: Kind) -> list[Fault]:
         # Not the top user: a wrong number would call for a switch.
-        query = {"_id": {"$ne": self.world.people[0]}}
+        query = {"_id": {"$ne": self.world.people[0]}, "deleted_at": None}
         doc = await self._one("users", query, field)
         await self.world.mongo.users.update_one({"_id": doc["_id"]}, {"$set": {field: self._wrong(doc[field])}})
         return [(kind, doc["_id"], 0)]
@@ -173,10 +191,25 @@ class Faults:
         self._used |= {("likes", str(doc["_id"])), ("place", str(doc["_id"]))}
         return [(Kind.LIKES, doc["_id"], 0), (Kind.ENGAGEMENT, doc["_id"], 0)]
 
-    async def _counted(self) -> list[Fault]:
-        doc = await self._one("tweets", {"alive": True, "counted": 0}, "counted")
-        await self.world.mongo.tweets.update_one({"_id": doc["_id"]}, {"$set": {"counted": doc["_id"]}})
-        return [(Kind.COUNTED, doc["reply_to"], doc["author"])]
+    async def _repliers(self) -> list[Fault]:
+        doc = await self._one("repliers", {}, "repliers")
+        query, change = {"_id": doc["_id"]}, self.chance.choice([1, -1, -2])
+        await self.world.mongo.repliers.update_one(query, {"$inc": {"n": change}})
+        return [(Kind.REPLIERS, doc["_id"]["t"], doc["_id"]["a"])]
+
+    async def _repliers_lost(self) -> list[Fault]:
+        doc = await self._one("repliers", {}, "repliers")
+        await self.world.mongo.repliers.delete_one({"_id": doc["_id"]})
+        return [(Kind.REPLIERS, doc["_id"]["t"], doc["_id"]["a"])]
+
+    async def _repliers_surplus(self) -> list[Fault]:
+        """Of somebody who has not answered, or of the tweet's own author."""
+        doc = await self._one("tweets", {"alive": True, "is_reply": False}, "repliers surplus")
+        replier = self.chance.choice([4711, doc["author"]])
+        number: Doc = {"_id": {"t": doc["_id"], "a": replier}, "n": 1}
+        await self.world.mongo.repliers.insert_one(number)
+        self._used.add(("repliers", str(number["_id"])))
+        return [(Kind.REPLIERS, doc["_id"], replier)]
 
     async def _place(self) -> list[Fault]:
         doc = await self._one("tweets", {"alive": True, "top_day": {"$exists": True}}, "place")
@@ -215,6 +248,23 @@ class Faults:
         await self.world.mongo.users.update_one({"_id": doc["_id"]}, change)
         return [(Kind.NAMES, doc["_id"], 0)]
 
+    async def _unreserved(self, collection: str, kind: Kind) -> list[Fault]:
+        doc = await self._one(collection, {}, collection)
+        await self.world.mongo.db[collection].delete_one(doc)
+        return [(kind, doc["of"], 0)]
+
+    async def _reserved(self, collection: str, value: Any, kind: Kind) -> list[Fault]:
+        """As a writer leaves it who died behind the first write."""
+        never = ids.new(ids.now_ms())
+        self._used.add((collection, str(value)))
+        await self.world.mongo.db[collection].insert_one({"_id": value, "of": never})
+        return [(kind, never, 0)]
+
+    async def _name_of_another(self) -> list[Fault]:
+        doc = await self._one("names", {}, "names")
+        await self.world.mongo.names.update_one(doc, {"$set": {"of": 4711}})
+        return [(Kind.NAME_RESERVED, doc["of"], 0)]
+
     async def _lost_promotion(self) -> list[Fault]:
         """More followers than a plain author may have, and nobody noticed: as if an import had brought them."""
         (author,) = await self._newcomers(1)
@@ -229,13 +279,15 @@ class Faults:
 
     async def _newcomers(self, count: int) -> list[int]:
         made = [users.new_doc(f"late{ids.new(ids.now_ms() + n) % 10**8}", "Late", ids.now_ms()) for n in range(count)]
-        await self.world.mongo.users.insert_many(made)
+        await bulk.insert_people(self.world.mongo, made, None)
         return [doc["_id"] for doc in made]
 
     async def _flag(self, missing: bool) -> list[Fault]:
         doc = await self._one("follows", {"top": {"$exists": missing}, "imported": None}, "flag")
         change: Doc = {"$unset": {"top": ""}} if missing else {"$set": {"top": True}}
         await self.world.mongo.follows.update_one({"_id": doc["_id"]}, change)
+        # Its repair merges the author's entries, and so would repair a missing one as well.
+        self._used.add(("timeline", str(doc["_id"])))
         return [(Kind.FLAG, doc["_id"]["a"], doc["_id"]["f"])]
 
     async def _timeline(self, missing: bool) -> list[Fault]:

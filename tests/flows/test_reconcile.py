@@ -3,13 +3,12 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from datastore import demo_world, ids
+from datastore import bulk, demo_world, ids
 from datastore.drift import Kind
 from datastore.quiet import Quiet
 from datastore.recounts import Recounts
@@ -22,7 +21,16 @@ from tests.processes import Cluster
 # Each kind of fault, and the comparison without which nobody finds it.
 FOUND_BY = {
     "user counters": ["followers", "following", "tweets"],
-    "tweet counters": ["likes", "retweets", "replies", "engagement", "counted", "place"],
+    "tweet counters": [
+        "likes",
+        "retweets",
+        "replies",
+        "engagement",
+        "repliers",
+        "repliers lost",
+        "repliers surplus",
+        "place",
+    ],
     "user names": ["names"],
     "tweet texts": ["terms", "mentions", "reply author"],
     "retweets": ["retweeted"],
@@ -31,6 +39,10 @@ FOUND_BY = {
     "timelines": ["timeline missing", "timeline surplus"],
     "recent lists": ["recent missing", "recent surplus"],
     "top lists": ["top missing", "top surplus", "top misplaced"],
+    "reserved names": ["name unreserved", "name reserved", "name of another"],
+    "reserved emails": ["email unreserved", "email reserved"],
+    "reserved pairs": ["pair unreserved", "pair reserved"],
+    "reserved imports": ["import unreserved", "import reserved"],
 }
 
 
@@ -229,8 +241,9 @@ async def test_the_small_world_has_no_drift(settings: Settings) -> None:
     async with world(settings, 1, reconcile_slice=200) as made:
         # Not planted as one transaction: on a busy machine that outlives what the embedded server allows one.
         small = demo_world.generate("a hash", ids.now_ms(), 2006)
-        for name, docs in asdict(small).items():
-            await made.mongo.db[name].insert_many(docs)
+        await bulk.insert_people(made.mongo, small.users, None)
+        for name in ("follows", "tweets", "likes", "repliers"):
+            await made.mongo.db[name].insert_many(getattr(small, name))
         await made.rooms.top_users.promote_all()
         await made.read([doc["_id"] async for doc in made.mongo.users.find({}, {"_id": 1}).limit(20)])
         report = await made.once()

@@ -120,7 +120,10 @@ class Collection:
         answer = self._wire.command({"delete": self.name, "deletes": [{"q": query, "limit": 1}]})
         return SimpleNamespace(deleted_count=answer["n"])
 
-    def find_one_and_update(self, query: Doc, change: Any, fields: Doc | None = None) -> Doc | None:
+    def find_one_and_update(
+        self, query: Doc, change: Any, fields: Doc | None = None, upsert: bool = False, return_document: bool = False
+    ) -> Doc | None:
         command = {"findAndModify": self.name, "query": query, "update": change}
+        command |= {"upsert": upsert, "new": return_document}
         found: Doc | None = self._wire.command(command | ({"fields": fields} if fields else {}))["value"]
         return found

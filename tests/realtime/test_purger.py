@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from datastore import ids
-from datastore.purges import GONE, Purges
+from datastore.purges import Purges
 from datastore.records import Hiding, Tweet
+from datastore.tweets import GONE
 from datastore.users import Users
 from realtime import keys, limits
 from realtime.limits import Action
