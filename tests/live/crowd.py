@@ -29,6 +29,12 @@ class Bare(asyncio.Protocol):
         self._left = b""
         self._upgraded = False
 
+    def read_on(self) -> None:
+        """Take again what comes, and much at a time."""
+        sock = self.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.transport.resume_reading()
+
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         lines = ["GET /graphql HTTP/1.1", "Host: 127.0.0.1", "Upgrade: websocket", "Connection: Upgrade"]

@@ -73,8 +73,9 @@ async def test_a_reader_who_stops_reads_on_from_where_they_were_or_is_told_to_re
 
 @pytest.fixture
 async def roomy(perch: Perch) -> AsyncIterator[Perch]:
-    """A second server, where one person may have many sockets and the system holds little of what they do not read."""
-    update = {"sockets_per_user": STOPPED + READING, "unread_kb": UNREAD_KB}
+    """A second server, where one person may have many sockets, the system holds little of what they do not read, and
+    nobody is let go for it while a busy machine serves the others."""
+    update = {"sockets_per_user": STOPPED + READING, "unread_kb": UNREAD_KB, "stalled_seconds": 600}
     async with serving(perch.settings.model_copy(update=update)) as roomy:
         yield roomy
 
@@ -103,7 +104,7 @@ async def test_fifty_of_a_thousand_who_stop_cost_bounded_memory_and_the_others_n
         assert min(held) > 60_000
         assert max(held) < 64 * 1024 + EVENTS_AT_ONCE * EVENT_BYTES
         for one in stopped:
-            one.transport.resume_reading()
+            one.read_on()
         # They read on from where they were.
         await until_each_has(stopped, MANY)
         assert all(one.payloads == reading[0].payloads for one in stopped)
@@ -113,8 +114,8 @@ async def test_fifty_of_a_thousand_who_stop_cost_bounded_memory_and_the_others_n
 
 
 async def until_each_has(crowd_: Sequence[Bare], count: int) -> None:
-    """So many events have come to each."""
-    async with asyncio.timeout(3 * PATIENCE_SECONDS):
+    """So many events have come to each: to a thousand on a machine that does ten other things."""
+    async with asyncio.timeout(6 * PATIENCE_SECONDS):
         while any(len(one.payloads) < count for one in crowd_):
             await asyncio.sleep(0.05)
 
