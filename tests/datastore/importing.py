@@ -72,3 +72,15 @@ async def assert_exact(mongo: Mongo) -> None:
         key = doc["_id"]
         assert (doc["followers"], doc["following"], doc["tweets"]) == (followers[key], following[key], written[key])
     assert all(doc["replies"] == replies[doc["_id"]] for doc in store["tweets"])
+    await assert_reserved(mongo, store)
+
+
+async def assert_reserved(mongo: Mongo, store: dict[str, list[Any]]) -> None:
+    """Everything that one document alone may have is reserved for it, and nothing else is."""
+    kinds = (("names", "users", "name_key"), ("emails", "users", "email_key"), ("import_keys", "tweets", "import_key"))
+    for name, collection, field in kinds:
+        stated = {doc["_id"]: doc["of"] async for doc in mongo.db[name].find()}
+        assert stated == {doc[field]: doc["_id"] for doc in store[collection] if field in doc}, name
+    answers = [doc for doc in store["tweets"] if doc["is_reply"] and doc["reply_author"] != doc["author"]]
+    repliers = Counter((doc["reply_to"], doc["author"]) for doc in answers)
+    assert {(doc["_id"]["t"], doc["_id"]["a"]): doc["n"] async for doc in mongo.repliers.find()} == repliers

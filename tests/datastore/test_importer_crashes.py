@@ -45,7 +45,8 @@ class Breaking:
 @pytest.mark.parametrize(
     ("collection", "method", "at"),
     [("users", "insert_many", 3), ("follows", "insert_many", 4), ("users", "bulk_write", 5), ("users", "bulk_write", 6),
-     ("tweets", "insert_many", 2), ("tweets", "bulk_write", 2)],
+     ("tweets", "insert_many", 2), ("tweets", "bulk_write", 2), ("names", "insert_many", 2),
+     ("import_keys", "insert_many", 2), ("repliers", "insert_many", 2)],
 )  # fmt: skip
 async def test_a_crash_anywhere_is_made_good_by_running_again(
     mongo: Mongo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collection: str, method: str, at: int, after: bool

@@ -172,6 +172,30 @@ async def test_of_20_deletes_at_once_one_moves_the_counters(mongo: Mongo, ann: i
     assert seen.reply_count == 0
 
 
+async def test_whatever_replies_come_and_go_at_once_each_replier_counts_once_while_one_is_alive(
+    mongo: Mongo, ann: int
+) -> None:
+    tweets, chance = Tweets(mongo), random.Random(7)
+    question = await tweets.add(ann, "question", NOW_MS)
+    alive: dict[int, int] = {}
+
+    async def answer(replier: int, n: int) -> None:
+        made = await tweets.add(replier, "answer", NOW_MS + n, answered=question)
+        if chance.random() < 0.6:
+            await tweets.remove(replier, made.id)
+        else:
+            alive[replier] = alive.get(replier, 0) + 1
+
+    await asyncio.gather(*(answer(ann + replier, 10 * n) for replier in range(5) for n in range(1, 7)))
+    doc = await mongo.tweets.find_one({"_id": question.id})
+    assert doc
+    others = {replier: n for replier, n in alive.items() if replier != ann}
+    assert (doc["replies"], doc["engagement"]) == (sum(alive.values()), len(others))
+    stated = {one["_id"]["a"]: one["n"] async for one in mongo.repliers.find({"_id.t": question.id})}
+    assert stated == others
+    assert 0 < len(others) < sum(others.values())
+
+
 async def test_only_the_author_deletes_and_a_stranger_learns_no_more_than_they_see(mongo: Mongo, ann: int) -> None:
     tweets = Tweets(mongo)
     tweet = await tweets.add(ann, "mine", NOW_MS)

@@ -186,6 +186,8 @@ class Faults:
     async def _engagement(self) -> list[Fault]:
         """Too little or too much, and placed accordingly, as a lost move leaves it."""
         doc = await self._one("tweets", {"alive": True, "engagement": {"$gte": 5}}, "engagement")
+        if ("likes", str(doc["_id"])) in self._used:
+            return await self._engagement()
         by = self.chance.choice([2, -1])
         await self.world.mongo.tweets.update_one({"_id": doc["_id"]}, popularity.move("likes", by, by))
         self._used |= {("likes", str(doc["_id"])), ("place", str(doc["_id"]))}
