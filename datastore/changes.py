@@ -134,9 +134,13 @@ class ChangeReader:
         return self._idle_token
 
     async def next(self) -> Change | None:
-        """The next change; None if none came within half a second. Commit order, each once per open stream."""
+        """The next change; None if none came within half a second. Commit order, each once per open stream. Raises
+        HistoryLostError where the stream has ended: the database was dropped under it."""
         doc = await self._stream.try_next()
         if doc is None:
+            # NOTE: a stream that has ended answers at once, without a turn for anybody else, and so for ever.
+            if not self._stream.alive:
+                raise HistoryLostError("the stream has ended")
             self._idle_token = self._stream.resume_token
             return None
         # NOTE: never the stream's own token here: its thread may be one document ahead of this coroutine.

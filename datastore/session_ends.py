@@ -32,6 +32,9 @@ class SessionEnds:
             try:
                 async for session_id in self._ends(open_ids):
                     yield session_id
+                # The collection was dropped, and with it every session.
+                self._token = None
+                await asyncio.sleep(RETRY_SECONDS)
             except OperationFailure as error:
                 if error.code in HISTORY_LOST:
                     self._token = None
@@ -52,6 +55,9 @@ class SessionEnds:
                 change = await stream.try_next()
                 if change:
                     yield change["documentKey"]["_id"]
+                # NOTE: one that has ended answers at once, without a turn for anybody else, and so for ever.
+                elif not stream.alive:
+                    return
                 self._token = stream.resume_token
 
     async def has_ended(self, session_id: int) -> bool:

@@ -18,7 +18,7 @@ import structlog
 from datastore import ids, retweets, tweets, users
 from datastore.counters import next_after, slice_of
 from datastore.drift import Position
-from datastore.mongo import BulkWriteError, Doc, Mongo, aggregated
+from datastore.mongo import BulkWriteError, Doc, Mongo, OperationFailure, aggregated
 from datastore.passes import Pass, Passes
 from datastore.reservations import Reserved, reservation
 
@@ -30,6 +30,7 @@ SLICE = 2000
 LEASE_SECONDS = 20.0
 LOOK_SECONDS = 0.2
 _DUPLICATE_KEY = 11000
+_INDEX_NOT_FOUND = 27
 
 # Fills the slice behind a position; gives where the next one begins, None at the end.
 Fill: TypeAlias = Callable[[Mongo, Position], Awaitable[Position]]
@@ -122,8 +123,17 @@ async def _run(mongo: Mongo, passes: Passes, at: Pass, left: list[Step]) -> None
                 return
             if after is None:
                 break
-        await mongo.db[step.collection].drop_index(step.index)
+        await _drop(mongo, step)
         log.info("upgrade.replaced", collection=step.collection, index=step.index)
         if not await passes.keep(stage + 1, None, LEASE_SECONDS):
             return
     await passes.finish(0, 0, 0)
+
+
+async def _drop(mongo: Mongo, step: Step) -> None:
+    """Idempotent: whoever had the lease before may have died behind it."""
+    try:
+        await mongo.db[step.collection].drop_index(step.index)
+    except OperationFailure as error:
+        if error.code != _INDEX_NOT_FOUND:
+            raise

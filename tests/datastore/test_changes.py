@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from datastore import ids
-from datastore.changes import Change, ChangeReader, Changes, Lease, Token
+from datastore.changes import Change, ChangeReader, Changes, HistoryLostError, Lease, Token
 from datastore.events import Event, EventName
 from datastore.follows import Follows
 from datastore.likes import Likes
@@ -345,3 +345,20 @@ async def test_a_long_import_is_passed_over_by_who_waits_for_it(
         await hasty.close()
     async with Changes(mongo, mongo).watch(lease) as reader:
         assert (await read(reader)).event.subject_id == behind.id
+
+
+async def test_a_stream_whose_database_was_dropped_says_so_and_keeps_nobody_waiting(
+    mongo: Mongo, changes: Changes
+) -> None:
+    async with changes.watch(await leased(changes, "reader")) as reader:
+        await reader.next()
+        await mongo.client.drop_database(mongo.db.name)
+        with pytest.raises(HistoryLostError):
+            await read_on(reader)
+
+
+async def read_on(reader: ChangeReader) -> None:
+    """Whatever comes, until the stream has ended."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            await reader.next()

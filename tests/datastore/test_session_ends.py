@@ -105,3 +105,21 @@ async def test_a_broken_stream_is_resumed_and_a_lost_history_is_looked_up(
 
 async def fail() -> None:
     raise AutoReconnect("the connection is gone")
+
+
+async def test_ends_are_told_when_the_collection_was_dropped_and_after_that(
+    mongo: Mongo, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
+    gone, dropped = await opened(sessions, 2)
+    await sessions.end(gone)
+    open_ids = [gone, dropped]
+    stream = following(SessionEnds(mongo), open_ids)
+    await told(stream, {gone})
+    await mongo.sessions.drop()
+    await told(stream, {dropped})
+    (later,) = await opened(sessions, 1)
+    open_ids[:] = [later]
+    telling = asyncio.create_task(told(stream, {later}))
+    await sessions.end(later)
+    await telling

@@ -130,6 +130,24 @@ async def test_of_two_who_start_at_once_one_does_it_and_both_wait(
     assert slices[0] == 2 * alone
 
 
+async def test_an_index_that_another_one_has_dropped_meanwhile_is_no_failure(
+    mongo: Mongo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = await of_the_version_before(mongo, 6)
+    keep = Passes.keep
+
+    async def overtaken(passes: Passes, stage: int, after: Any, *rest: Any) -> bool:
+        step = upgrade.STEPS[min(stage, len(upgrade.STEPS) - 1)]
+        if after is None and step in await upgrade.old_indexes(mongo):
+            await mongo.db[step.collection].drop_index(step.index)
+        return await keep(passes, stage, after, *rest)
+
+    monkeypatch.setattr(Passes, "keep", overtaken)
+    monkeypatch.setattr(upgrade, "LEASE_SECONDS", 60.0)
+    await upgrade.prepare(mongo, "overtaken")
+    assert await reserved(mongo) == told
+
+
 async def test_a_database_of_this_version_is_left_alone(mongo: Mongo) -> None:
     await upgrade.prepare(mongo, "one")
     assert await mongo.system.find_one({"_id": "upgrade"}) is None
