@@ -55,20 +55,6 @@ LIVE = (
         _NO_RESYNC,
     ),
     Control(
-        "who does not read is sent nothing",
-        "tests/live/test_slow_readers.py::test_fifty_of_a_thousand_who_stop_cost_bounded_memory_and_the_others_nothing",
-        "^E .*(TimeoutError|[aA]ssert)",
-        (
-            (
-                "resolvers/rounds.py",
-                "            if not listener.taker.is_writable():\n"
-                "                self._busy(listener, listener.taker.drained)\n                continue\n",
-                "",
-            ),
-            ("resolvers/rounds.py", "if listener in late or not listener.taker.is_writable():", "if listener in late:"),
-        ),
-    ),
-    Control(
         "who reads nothing for long is closed",
         "tests/live/test_slow_readers.py::test_a_socket_that_nobody_reads_is_closed_with_1013_and_the_others_go_on",
         "^E .*(TimeoutError|[aA]ssert)",
