@@ -35,6 +35,7 @@ from pymongo.errors import (
     PyMongoError,
 )
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from pymongo.read_preferences import SecondaryPreferred
 
 from datastore import popularity, tracing
 from datastore.calls import Collection, Doc, Session, aggregated, made, opened, watching
@@ -179,6 +180,8 @@ DRIVERS: Mapping[str, Any] = {"motor": AsyncIOMotorClient, "pymongo": AsyncMongo
 
 # Every request wants to know; who has seen a primary need not look again for so long.
 LOOK_SECONDS = 0.05
+# The least that MongoDB lets a client ask for.
+MOST_LAG_SECONDS = 90
 
 
 class Mongo:
@@ -207,6 +210,13 @@ class Mongo:
         """The same database over the same client, read from whatever member is left; it may lag behind the truth."""
         other = copy(self)
         other._open(self.db.name, ReadPreference.SECONDARY_PREFERRED)
+        return other
+
+    def lagging(self) -> Self:
+        """The same database over the same client, read from secondaries, which may lag behind the truth by seconds, and
+        by no more than `MOST_LAG_SECONDS`. For what is nobody's in particular and goes into no copy."""
+        other = copy(self)
+        other._open(self.db.name, SecondaryPreferred(max_staleness=MOST_LAG_SECONDS))
         return other
 
     def without_primary_seconds(self) -> float:

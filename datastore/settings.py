@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     profile: Literal["development", "production"] = Field(default="development", description="how strict it all is")
     data_dir: Path = Field(default=Path(".data"), description="embedded servers, logs and the development key")
     mongo_url: str = Field(default="", pattern=MONGO_URL, description="MongoDB replica set; empty: embedded")
+    read_secondaries: bool = Field(
+        default=False, description="searches of those who are not logged in ask MongoDB's secondaries"
+    )
     mongo_driver: Literal["motor", "pymongo"] = Field(
         default="motor", description="pymongo: Motor's successor, without threads, which costs less CPU"
     )

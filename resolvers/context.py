@@ -57,6 +57,7 @@ class Services:
     hub: Hub
     limits: Limits
     search: Search
+    search_for_nobody: Search
     credentials: Credentials
     load: Load
     text_limit: int
@@ -101,6 +102,7 @@ class Options:
     requests_at_once: int
     request_seconds: float
     standby_after_seconds: float
+    read_secondaries: bool
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -119,6 +121,7 @@ class Options:
             requests_at_once=settings.requests_at_once,
             request_seconds=settings.request_seconds,
             standby_after_seconds=settings.standby_after_seconds,
+            read_secondaries=settings.read_secondaries,
         )
 
 
@@ -156,6 +159,7 @@ def _open(mongo: Mongo, redis: Client, live_redis: Client, options: Options) -> 
         hub=Hub(live_redis, redis, timelines, follows, options.bounds.presence_ms, options.sweep_seconds),
         limits=Limits(scripts, options.rate_limits, options.budgets),
         search=Search(mongo),
+        search_for_nobody=Search(mongo.lagging() if options.read_secondaries else mongo),
         credentials=Credentials(options.secret_key, options.access_token, options.old_secret_keys),
         load=load,
         text_limit=options.text_limit,
@@ -199,6 +203,11 @@ class Context:
     @loaders.setter
     def loaders(self, loaders: Loaders) -> None:
         self._loaders = loaders
+
+    @property
+    def search(self) -> Search:
+        """Who is somebody finds what they have just written."""
+        return self.services.search_for_nobody if self.viewer_id is None else self.services.search
 
     def for_operation(self) -> "Context":
         """The same caller, with loaders of their own."""

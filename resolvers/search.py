@@ -34,7 +34,7 @@ async def tweets(
     resume = one(after)
     for _ in range(ROUNDS):
         wanted = size - len(edges)
-        found = await context.services.search.tweets(asked.terms, authors, wanted, resume)
+        found = await context.search.tweets(asked.terms, authors, wanted, resume)
         edges += await _readable(context, found.tweet_ids, selection.names(info))
         resume = found.resume
         # A scan that stopped at its bound has cost enough.
@@ -46,7 +46,7 @@ async def tweets(
 
 async def _authors(context: Context, asked: Query, scope: SearchScope | None) -> list[int] | None:
     """Whose tweets are asked for; None for everybody's. Read for each page, so that an unfollow acts at once."""
-    search, follows = context.services.search, context.services.follows
+    search, follows = context.search, context.services.follows
     if scope is not SearchScope.FOLLOWING:
         return await search.authors(asked.senders) if asked.senders else None
     viewer_id = guards.viewer(context)
@@ -66,11 +66,11 @@ async def _readable(context: Context, tweet_ids: Sequence[int], wanted: Collecti
 
 async def users(info: Info, query: str, first: int | None, after: Key | None) -> Page[User]:
     """People whose username or display name begins so. Raises BAD_USER_INPUT."""
-    services = info.context.services
+    search = info.context.search
     guards.spare(info.context, Burden.SEARCH)
     prefix = terms.of_name_query(query)
     size = guards.page_size(first, PAGE_SIZE)
-    page = await keyset_page(lambda count, key: services.search.users(prefix, count, key), size, after)
+    page = await keyset_page(lambda count, key: search.users(prefix, count, key), size, after)
     return joined(page, await info.context.loaders.profiles([edge.node for edge in page.edges]))
 
 

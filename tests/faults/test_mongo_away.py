@@ -1,11 +1,14 @@
 """MongoDB loses members: what was accepted is there once, and who asks waits for an election at most."""
 
 import asyncio
+from typing import Any
 
+from datastore.devserver import Member
+from datastore.mongo import Mongo
 from tests.faults.box import Box, eventually
 from tests.faults.crowds import crowd, judged
 from tests.faults.writers import POST, writing
-from tests.perch import PATIENCE_SECONDS
+from tests.perch import PATIENCE_SECONDS, Perch, serving
 
 
 async def test_a_killed_primary_costs_its_writers_a_wait_and_no_tweet(box: Box) -> None:
@@ -74,3 +77,42 @@ async def test_a_stopped_mongodb_lets_no_requests_pile_up(box: Box) -> None:
     box.thaw()
     await box.repair()
     assert (await reader.ask(page)).status == 200
+
+
+SEARCH = "query ($words: String!) { searchTweets(query: $words) { nodes { text } } }"
+SEARCHES = 20
+
+
+async def test_searches_of_nobody_are_answered_by_secondaries_and_somebodys_by_the_primary(box: Box) -> None:
+    (reader,), (author, *_) = await crowd(box)
+    await author.post("halcyon over the harbour")
+    primary = await box.primary()
+    async with serving(box.perch.settings.model_copy(update={"read_secondaries": True})) as perch:
+
+        async def nobody_finds_it() -> bool:
+            return await texts(perch, None) == ["halcyon over the harbour"]
+
+        await eventually(nobody_finds_it, PATIENCE_SECONDS)
+        for token, by_primary in ((None, False), (reader.token, True)):
+            before = [await finds(member) for member in box.members]
+            for _ in range(SEARCHES):
+                assert await texts(perch, token) == ["halcyon over the harbour"]
+            asked = {
+                member.host: await finds(member) - count for member, count in zip(box.members, before, strict=True)
+            }
+            at_primary = asked.pop(primary.host)
+            assert (at_primary >= SEARCHES, sum(asked.values()) >= SEARCHES) == (by_primary, not by_primary), asked
+
+
+async def texts(perch: Perch, token: str | None) -> list[str]:
+    nodes = (await perch.ask(SEARCH, token, words="halcyon")).data["searchTweets"]["nodes"]
+    return [node["text"] for node in nodes]
+
+
+async def finds(member: Member) -> int:
+    """How many searches this member has answered: aggregations over tweets."""
+    mongo = Mongo(f"mongodb://{member.host}/?directConnection=true", "admin")
+    status: Any = await mongo.db.command("serverStatus")
+    await mongo.close()
+    count: int = status["metrics"]["commands"]["aggregate"]["total"] + status["metrics"]["commands"]["find"]["total"]
+    return count
