@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from datastore import importer
 from datastore.importer import ImportStopped
-from datastore.mongo import Mongo
+from datastore.mongo import INDEXES, Mongo
 from tests.datastore.importing import Rows, assert_exact, edges_file, edges_of, load, power_law, write
 
 
@@ -83,7 +83,7 @@ _ROWS = st.lists(
 async def test_every_row_is_added_present_or_bad_and_a_second_run_adds_none(
     mongo: Mongo, tmp_path: Path, tweets: Rows, follows: Rows, batch: int
 ) -> None:
-    for name in ("users", "follows", "tweets"):
+    for name in INDEXES:
         await mongo.db[name].delete_many({})
     files = {
         "follows": edges_file(tmp_path, follows),
