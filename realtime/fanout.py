@@ -8,10 +8,10 @@ from realtime import keys, telemetry
 from realtime.scripts import Arg, Scripts, fresh_token
 from realtime.timelines import Bounds
 
-# Redis does nothing else while a script runs. A pair takes it 6 us, and 14 us where the reader is present and the entry
-# is numbered (measured on the quieter of two runs): so one call stays below 2 ms.
-PAIRS_PER_SCRIPT = 100
-# So many wait in memory before they are written: one pipeline of 40 scripts.
+# Redis does nothing else while a script runs. A pair takes it 8 us, and 22 us where the reader is present and the entry
+# is numbered (medians of tests/bench/scripts.py): so one call stays below 2 ms.
+PAIRS_PER_SCRIPT = 80
+# So many wait in memory before they are written: one pipeline of 50 scripts.
 PAIRS_GATHERED = 4000
 # A unit of an author with many readers: small enough that nobody notices waiting for a few of them.
 UNIT_PAIRS = 500
