@@ -12,9 +12,9 @@ from tests.datastore.importing import NOW_MS, assert_exact, edges_file, edges_of
 
 
 async def test_a_power_law_graph_is_loaded_with_exact_counters(mongo: Mongo, tmp_path: Path) -> None:
-    edges = power_law(20_000, 6_000)
+    edges = power_law(8_000, 2_500)
     counts = await load(mongo, follows=edges_file(tmp_path, edges, "follows.csv.gz"))
-    assert counts == {"follows": ImportCounts(read=20_000, added=20_000)}
+    assert counts == {"follows": ImportCounts(read=8_000, added=8_000)}
     assert await edges_of(mongo) == set(edges)
     await assert_exact(mongo)
 
