@@ -170,8 +170,9 @@ class Hub:
             raise answer if isinstance(answer, RedisError) else RedisConnectionError("this primary was passed over")
         if answer[0] == "lost":
             return None, answer[1] if len(answer) > 1 else ""
-        # Each entry is the flat list p, previous, t, token, d, payload.
-        return [parse(entry[3], entry[5]) for entry in answer[2]], answer[1]
+        newest_first = answer[2]
+        pairs = zip(newest_first[::2], newest_first[1::2], strict=True)
+        return [parse(token, payload) for token, payload in pairs][::-1], answer[1]
 
     async def _resume_all(self, asked: Sequence[Resume]) -> dict[Resume, Any]:
         calls = [((presence, stream), (position, ttl_ms)) for presence, stream, position, ttl_ms in asked]

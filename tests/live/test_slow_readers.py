@@ -14,7 +14,7 @@ from realtime import keys
 from realtime.reader import QUEUE_LIMIT, Numbered
 from resolvers.rounds import EVENTS_AT_ONCE
 from schema import cursors, globalid
-from tests.live.crowd import Bare, crowd, unread_bytes
+from tests.bare import Bare, crowd, unread_bytes
 from tests.perch import LIVE, PATIENCE_SECONDS, Perch, Person, serving
 
 # Each answer names its operation twice. All together they are more than the system buffers between two sockets.
