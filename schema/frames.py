@@ -87,14 +87,13 @@ class TextFrames(ASGIWebSocketAdapter):
 
 def frame(*parts: bytes) -> bytes:
     """A whole text frame (RFC 6455), as servers send them: not masked."""
-    length = sum(map(len, parts))
+    text = b"".join(parts)
+    length = len(text)
     if length < 126:
-        head = bytes((0x81, length))
-    elif length < 1 << 16:
-        head = b"\x81\x7e" + length.to_bytes(2, "big")
-    else:
-        head = b"\x81\x7f" + length.to_bytes(8, "big")
-    return b"".join((head, *parts))
+        return bytes((0x81, length)) + text
+    if length < 1 << 16:
+        return b"\x81\x7e" + length.to_bytes(2, "big") + text
+    return b"\x81\x7f" + length.to_bytes(8, "big") + text
 
 
 class Outlet:
