@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 
 from datastore import ids, popularity, tracing
-from datastore.mongo import RETWEETS_BY_AUTHOR, Doc, DuplicateKeyError, Mongo
+from datastore.indexes import RETWEETS_BY_AUTHOR
+from datastore.mongo import Doc, DuplicateKeyError, Mongo
 from datastore.records import Retweet, Tweet
 from datastore.reservations import Reservations, Reserved
 from datastore.together import Find, Keyed, Look

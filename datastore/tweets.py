@@ -7,14 +7,8 @@ from types import MappingProxyType
 
 from datastore import entities, ids, popularity, rules, terms, tracing
 from datastore.errors import DomainError, ErrorCode
-from datastore.mongo import (
-    TWEETS_BY_AUTHOR,
-    TWEETS_BY_AUTHOR_AND_KIND,
-    Doc,
-    DuplicateKeyError,
-    Keys,
-    Mongo,
-)
+from datastore.indexes import TWEETS_BY_AUTHOR, TWEETS_BY_AUTHOR_AND_KIND, Keys
+from datastore.mongo import Doc, DuplicateKeyError, Mongo
 from datastore.records import TopWindow, Tweet
 from datastore.repliers import Repliers
 from datastore.reservations import Reserved

@@ -1,7 +1,6 @@
 """The demo world: believable, exact, the same for the same seed, and planted once whatever happens meanwhile."""
 
 import asyncio
-import time
 from collections import Counter
 
 import pytest
@@ -124,10 +123,8 @@ def test_the_demo_author_never_says_the_same_twice(n: int) -> None:
 # Planting it
 
 
-async def test_it_is_planted_within_three_seconds_and_only_once(mongo: Mongo) -> None:
-    began = time.monotonic()
+async def test_it_is_planted_only_once(mongo: Mongo) -> None:
     assert await plant(mongo, "a hash", NOW_MS) is True
-    assert time.monotonic() - began < 3
     before = await everything(mongo)
     assert await plant(mongo, "another", NOW_MS + HOUR_MS) is False
     assert await everything(mongo) == before

@@ -15,8 +15,9 @@ from datastore.blocks import Blocks
 from datastore.changes import Changes
 from datastore.entries import Entries
 from datastore.follows import Follows
+from datastore.indexes import INDEXES
 from datastore.likes import Likes
-from datastore.mongo import INDEXES, Doc, Mongo, Session, aggregated
+from datastore.mongo import Doc, Mongo, Session, aggregated
 from datastore.purges import Purges
 from datastore.records import TopWindow
 from datastore.rescan import rescan
