@@ -80,8 +80,8 @@ INDEXES: Mapping[str, Sequence[tuple[Keys, Options]]] = {
     # The triple {o: owner, k: "block" or "mute", t: target} is the _id.
     "blocks": [
         ([("_id.o", ASCENDING), ("_id.k", ASCENDING), ("at", DESCENDING), ("_id.t", DESCENDING)], {}),
-        # For the purge of the target alone.
-        ([("_id.t", ASCENDING)], {}),
+        # Those of many owners or targets, and for the purge of the target.
+        ([("_id.t", ASCENDING), ("_id.o", ASCENDING), ("_id.k", ASCENDING)], {}),
     ],
     "retweets": [
         # What stands behind the tweet is looked at, never looked for.
