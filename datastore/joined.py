@@ -42,6 +42,18 @@ class Joined(Generic[K, V]):
     async def get(self, key: K, within_seconds: float = inf) -> V | None:
         """What is there under this key, None if nothing. Raises what the read raised, for all who asked together, and
         TimeoutError for who waits no longer."""
+        answer = self.ask(key)
+        if within_seconds == inf:
+            return await answer
+        # Not asyncio.timeout, which costs several times as much.
+        timer = answer.get_loop().call_later(max(within_seconds, 0), _overdue, answer)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
+
+    def ask(self, key: K) -> asyncio.Future[V | None]:
+        """As `get`, for who has something else to do meanwhile."""
         loop = asyncio.get_running_loop()
         if not self._woken:
             self._woken = True
@@ -49,14 +61,7 @@ class Joined(Generic[K, V]):
         # Each has one of their own: who is cancelled takes the answer from nobody else.
         answer: asyncio.Future[V | None] = loop.create_future()
         self._waiting.setdefault(key, []).append(answer)
-        if within_seconds == inf:
-            return await answer
-        # Not asyncio.timeout, which costs several times as much.
-        timer = loop.call_later(max(within_seconds, 0), _overdue, answer)
-        try:
-            return await answer
-        finally:
-            timer.cancel()
+        return answer
 
     def _begin(self) -> None:
         self._woken = False

@@ -14,6 +14,8 @@ from datastore.errors import bad_input
 from datastore.indexes import PEOPLE_BY_NAME, TWEETS_BY_AUTHOR, Keys
 from datastore.mongo import Doc, Mongo, aggregated
 from datastore.records import CursorKind, Edge, Key
+from datastore.together import Find
+from datastore.tweets import ids_of
 
 # What one question may look at when it asks for more than one thing at once: this many tweets of its rarest term.
 SCAN_LIMIT = 10_000
@@ -53,6 +55,7 @@ class Search:
     """Tweets and people by what they are called."""
 
     def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
         self._tweets = mongo.tweets
         self._users = mongo.users
 
@@ -66,8 +69,7 @@ class Search:
         """
         bounds: Doc = {} if before is None else {"_id": {"$lt": before}}
         if authors is None and len(terms) == 1:
-            found = await self._ids({"terms": terms[0]} | bounds, _BY_TERM, first + 1)
-            return _found(found, first, None)
+            return _found(await self._with_term(terms[0], bounds, first + 1), first, None)
         if not terms:
             return _found(await self._by_authors({}, authors or [], bounds, first + 1), first, None)
         window, written = await asyncio.gather(self._rarest(terms, bounds), self._written(authors))
@@ -79,6 +81,13 @@ class Search:
             if len(found) > first or window.floor is None or window.count >= SCAN_LIMIT:
                 return _found(found, first, window.floor)
             window = await self._window(window.term, bounds, SCAN_LIMIT)
+
+    async def _with_term(self, term: str, bounds: Doc, first: int) -> list[int]:
+        """The newest tweets with a term. A first page is read together with what others ask: there no other index could
+        answer, so that it needs no hint."""
+        if bounds:
+            return await self._ids({"terms": term} | bounds, _BY_TERM, first)
+        return await Find(self._mongo, "tweets", {"terms": term}, {"_id": 1}, ids_of, {"_id": -1}, first).alone()
 
     async def _ids(self, query: Doc, index: Keys, first: int) -> list[int]:
         cursor = self._tweets.find(query, {"_id": 1}).sort("_id", -1).limit(first).hint(index)

@@ -9,7 +9,7 @@ Who changed something drops the copies before they are answered (`drop`), and th
 the very update, whoever wrote it (`gather_tweet`, `gather_user`). Hence, after a write has been answered:
 
 - its author is shown it at once, by every process: they are marked for two seconds, and a marked reader gets no copy of
-  a process, whose copies live half a second;
+  a process, whose copies live half a second (`for_reader`, and realtime/lua/page.lua for home pages);
 - everybody else is shown it half a second later at most (PROCESS_CACHE_MS); a tombstone counts as any other change;
 - what Redis loses meanwhile (a flush, an eviction) can cost the author that half second, never more;
 - if the drop did not get through (Redis away, or the process died), both hold from the worker's drop on, which comes
@@ -19,12 +19,14 @@ the very update, whoever wrote it (`gather_tweet`, `gather_user`). Hence, after 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextvars import Context
 from copy import copy
 from dataclasses import dataclass
 from typing import Generic, Self
 
 import structlog
 
+from datastore.joined import Joined
 from datastore.records import Tweet, User
 from datastore.settings import Settings
 from datastore.tweets import Tweets
@@ -109,11 +111,29 @@ class Cache:
         self._bounds = bounds = bounds or CacheBounds()
         self._tweets = _Kind("tweet", keys.tweet_copy, copies.tweet_copy, copies.tweet_of, tweets.get_many, bounds)
         self._users = _Kind("user", keys.user_copy, copies.user_copy, copies.user_of, users.get_many, bounds)
+        # Nobody's in particular, so no one request's deadline may end it.
+        self._uses = Joined(self._uses_of, context=Context)
         self._gathered: set[str] = set()
         self._away_until = 0.0
         self._dropping: set[asyncio.Task[None]] = set()
 
     # What requests read
+
+    def for_reader(self, reader_id: int) -> "asyncio.Future[Copies | None]":
+        """Which copies this reader may be shown, by whether they have just changed anything. One round trip, shared
+        with all who ask at this moment; never raises. To be awaited, and cancelled, by who asked alone."""
+        return self._uses.ask(reader_id)
+
+    async def _uses_of(self, reader_ids: list[int]) -> dict[int, Copies]:
+        if time.monotonic() < self._away_until:
+            return dict.fromkeys(reader_ids, Copies.SHARED)
+        try:
+            # Who cannot be looked up may have.
+            marked = await self._scripts.run_over("wrote", [*map(keys.wrote, reader_ids)], (), away=1)
+        except RedisError as error:
+            self._away(error)
+            return dict.fromkeys(reader_ids, Copies.SHARED)
+        return {one: Copies.SHARED if mark else Copies.ALL for one, mark in zip(reader_ids, marked, strict=True)}
 
     async def tweets(self, tweet_ids: Sequence[int], use: Copies = Copies.SHARED) -> list[Tweet | None]:
         """Tweets in order of their ids, None where there is none or it was deleted.

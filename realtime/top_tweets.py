@@ -6,13 +6,15 @@ from an index. Never reads tweet bodies, filters nothing.
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from contextvars import Context
+from dataclasses import dataclass, field
 from secrets import randbits
 from typing import Any
 
 import structlog
 
 from datastore import ids, popularity
+from datastore.joined import Joined
 from datastore.records import TopWindow
 from datastore.tweets import Tweets
 from realtime import keys
@@ -76,6 +78,15 @@ class TopSkeleton:
 
 
 @dataclass(frozen=True, slots=True)
+class _First:
+    """The first page of a list, as it is for everybody; of no snapshot. `now_ms` is of who asks first."""
+
+    window: TopWindow
+    count: int
+    now_ms: int = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """What a list holds: places by tweet; it is complete above `floor`, and shows nothing below `lowest`. `broken`: it
     says neither that it is served nor that somebody builds it, and so is of no use to anybody."""
@@ -95,6 +106,8 @@ class TopTweets:
         self._bounds = bounds or TopBounds()
         self._gathered: set[int] = set()
         self._building: dict[TopWindow, asyncio.Task[bool]] = {}
+        # Nobody's in particular, so no one request's deadline may end it.
+        self._firsts = Joined(self._first_pages, context=Context)
 
     # What workers write
 
@@ -168,9 +181,9 @@ class TopTweets:
     ) -> TopSkeleton:
         """One page, of at most 1,000 listed tweets; `after` is exclusive. Fewer than `first` means the end.
 
-        One Redis round trip; without Redis, or while the list is built, one to MongoDB. With `snapshot`, or behind a
-        position in one, the pages of one walk repeat nothing and leave nothing out, for five minutes; after that, and
-        without Redis, a walk goes on by place.
+        One Redis round trip, which all who ask for the same first page at this moment share; without Redis, or while
+        the list is built, one to MongoDB. With `snapshot`, or behind a position in one, the pages of one walk repeat
+        nothing and leave nothing out, for five minutes; after that, and without Redis, a walk goes on by place.
         """
         reached = after.rank if after else 0
         count = min(first + 1, self._bounds.listed - reached)
@@ -180,35 +193,45 @@ class TopTweets:
         if found is None:
             behind = (after.place, after.tweet_id) if after else None
             lowest = popularity.lowest_place(window, now_ms)
-            found = 0, now_ms, await self._tweets.top(window, count, lowest, behind)
-        snapshot_id, at_ms, pairs = found
-        rows = [
-            Ranked(tweet, popularity.score(place, window, at_ms), Position(snapshot_id, rank, place, tweet))
-            for rank, (tweet, place) in enumerate(pairs, reached + 1)
-        ]
+            found = _rows(window, reached, 0, now_ms, await self._tweets.top(window, count, lowest, behind))
+        rows, at_ms = found
         return TopSkeleton(rows[:first], len(rows) > first, at_ms)
 
     async def _kept(
         self, window: TopWindow, count: int, now_ms: int, after: Position | None, snapshot: bool
-    ) -> tuple[int, int, list[tuple[int, float]]] | None:
-        """(snapshot, when, rows) as Redis serves them; rebuilds a missing list. None while it cannot."""
+    ) -> tuple[list[Ranked], int] | None:
+        """The rows as Redis serves them, and when they stood so; rebuilds a missing list. None while it cannot."""
+        try:
+            if after is None and not snapshot:
+                found = await self._firsts.get(_First(window, count, now_ms))
+            else:
+                found = await self._served(window, count, now_ms, after, snapshot)
+            if found == "missing" and await self.rebuild(window):
+                found = await self._served(window, count, now_ms, after, snapshot)
+        except RedisError as error:
+            log.warning("top_tweets.unserved", window=window, error=type(error).__name__)
+            return None
+        return found if isinstance(found, tuple) else None
+
+    async def _first_pages(self, asked: list[_First]) -> dict[_First, tuple[list[Ranked], int] | str]:
+        pages = [self._served(one.window, one.count, one.now_ms) for one in asked]
+        return dict(zip(asked, await asyncio.gather(*pages), strict=True))
+
+    async def _served(
+        self, window: TopWindow, count: int, now_ms: int, after: Position | None = None, snapshot: bool = False
+    ) -> tuple[list[Ranked], int] | str:
+        """As `_kept`, without rebuilding; else the state that the list is in. One round trip."""
         fresh = randbits(52) + 1 if snapshot and after is None else ""
         behind = [after.snapshot or "", after.rank, repr(after.place), _member(after.tweet_id)] if after else []
         bounds = self._bounds
         args: list[Arg] = [count, repr(popularity.lowest_place(window, now_ms)), now_ms]
         args += [*(behind or ["", 0, "", ""]), fresh, bounds.listed, bounds.snapshots, bounds.snapshot_ms]
-        try:
-            answer = await self._scripts.run("top_page", _keys(window), *args)
-            if answer[0] == "missing" and await self.rebuild(window):
-                answer = await self._scripts.run("top_page", _keys(window), *args)
-        except RedisError as error:
-            log.warning("top_tweets.unserved", window=window, error=type(error).__name__)
-            return None
-        if answer[0] != "served":
-            return None
-        rows = answer[3]
+        state, *served = await self._scripts.run("top_page", _keys(window), *args)
+        if state != "served":
+            return str(state)
+        snapshot_id, at_ms, rows = served
         pairs = [(int(member), float(place)) for member, place in zip(rows[::2], rows[1::2], strict=True)]
-        return int(answer[1] or 0), int(answer[2]), pairs
+        return _rows(window, after.rank if after else 0, int(snapshot_id or 0), int(at_ms), pairs)
 
     async def rebuild(self, window: TopWindow) -> bool:
         """Build a list that is not kept, once however many ask in this process. False: another process builds."""
@@ -235,6 +258,17 @@ class TopTweets:
             head = (token, floor if last else "", bounds.life_ms)
             done = await self._scripts.run("top_fill", [names[0], names[2]], *head, *pairs)
         return bool(done)
+
+
+def _rows(
+    window: TopWindow, reached: int, snapshot_id: int, at_ms: int, pairs: Sequence[tuple[int, float]]
+) -> tuple[list[Ranked], int]:
+    """The rows behind the first `reached`, and when they stood so."""
+    rows = [
+        Ranked(tweet, popularity.score(place, window, at_ms), Position(snapshot_id, rank, place, tweet))
+        for rank, (tweet, place) in enumerate(pairs, reached + 1)
+    ]
+    return rows, at_ms
 
 
 def _keys(window: TopWindow) -> tuple[str, str, str]:

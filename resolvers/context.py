@@ -67,9 +67,9 @@ class Services:
         """These, or their stand-ins while MongoDB has had no primary for long."""
         return self.standby.services if self.standby and self.standby.is_due() else self
 
-    def loaders(self) -> Loaders:
-        """A fresh set."""
-        return Loaders(self.cache, self.follows, self.likes, self.retweets, self.blocks)
+    def loaders(self, reader_id: int | None = None) -> Loaders:
+        """A fresh set; with a reader one that finds out whether they may be shown what this process has read."""
+        return Loaders(self.cache, self.follows, self.likes, self.retweets, self.blocks, reader_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ class Context:
     def loaders(self) -> Loaders:
         """Made at the first use: an idle socket has none."""
         if self._loaders is None:
-            self._loaders = self.services.loaders()
+            self._loaders = self.services.loaders(self.viewer_id)
             if self.viewer_id is None:
                 # Nobody in particular has changed nothing, and so may be shown what this process has read.
                 self._loaders.copies = Copies.ALL

@@ -19,6 +19,8 @@ NEUTRAL = Regard(blocks=False, mutes=False, blocked_by=False)
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Batch = Callable[[list[K]], Coroutine[Any, Any, Sequence[V]]]
+# How records that are shown are read, by id and by which copies may be used.
+Shown = Callable[[Sequence[int], Copies], Awaitable[list[V | None]]]
 
 
 class Loader(Generic[K, V]):
@@ -76,12 +78,22 @@ class Loaders:
     sees to it, and every list of tweets must go through `living`.
 
     Tweets and people come through the cache. `copies` says which ones may be used: a page that has seen whether its
-    viewer has just changed something says so here.
+    viewer has just changed something says so here. While it is None that is seen for `reader_id`, when the first ones
+    are read, or before by whoever has something else to read first (`see`).
     """
 
-    def __init__(self, cache: Cache, follows: Follows, likes: Likes, retweets: Retweets, blocks: Blocks) -> None:
-        self._cache = cache
-        self.copies = Copies.SHARED
+    def __init__(
+        self,
+        cache: Cache,
+        follows: Follows,
+        likes: Likes,
+        retweets: Retweets,
+        blocks: Blocks,
+        reader_id: int | None = None,
+    ) -> None:
+        self._cache, self._reader_id = cache, reader_id
+        self.copies: Copies | None = Copies.SHARED if reader_id is None else None
+        self._seen: asyncio.Future[Copies | None] | None = None
         # Of tweets, where they are others.
         self.tweet_copies: Copies | None = None
         self.users: Loader[int, User | None] = Loader(self.profiles, "users")
@@ -91,13 +103,29 @@ class Loaders:
         self.retweets: Loader[tuple[int, int], bool] = Loader(_membership(retweets.existing), "retweets")
         self.regards: Loader[tuple[int, int], Regard] = Loader(_regards(blocks), "regards")
 
+    def see(self) -> None:
+        """Begin to see which copies may be used, if that is not settled."""
+        if self.copies is None and self._seen is None and self._reader_id is not None:
+            self._seen = self._cache.for_reader(self._reader_id)
+
     async def profiles(self, user_ids: Sequence[int]) -> list[User | None]:
         """In order, None for who is gone. No loader remembers them."""
-        return await self._cache.users(user_ids, self.copies)
+        return await self._read(self._cache.users, user_ids, self.copies)
 
     async def bodies(self, tweet_ids: Sequence[int]) -> list[Tweet | None]:
         """In order, None for what is deleted. Those of deleted authors are among them: the caller asks `living`."""
-        return await self._cache.tweets(tweet_ids, self.tweet_copies or self.copies)
+        return await self._read(self._cache.tweets, tweet_ids, self.tweet_copies or self.copies)
+
+    async def _read(self, read: Shown[V], ids: Sequence[int], use: Copies | None) -> list[V | None]:
+        if use is not None:
+            return await read(ids, use)
+        self.see()
+        # Beside that: most readers have changed nothing.
+        found = await read(ids, Copies.ALL)
+        if self.copies is None and self._seen:
+            # Shielded: others may wait for it.
+            self.copies = self._seen.result() if self._seen.done() else await asyncio.shield(self._seen)
+        return found if self.copies is Copies.ALL else await read(ids, self.copies or Copies.SHARED)
 
     async def living(self, tweets: Collection[Tweet]) -> list[Tweet]:
         """Those whose author is not gone, in order; their authors are ready afterwards. At most one round trip.

@@ -29,6 +29,7 @@ async def tweets(
     guards.spare(context, Burden.SEARCH)
     size = guards.page_size(first, PAGE_SIZE)
     asked = terms.of_query(query)
+    context.loaders.see()
     authors = await _authors(context, asked, scope)
     edges: list[Edge[Tweet]] = []
     resume = one(after)

@@ -57,6 +57,7 @@ async def page(
     """One page. One Redis round trip and the tweets, unless some were filtered away: then one more round for these."""
     position, computed_ms, more = position_of(after, window), context.now_ms(), True
     services = context.services
+    context.loaders.see()
     edges: list[Edge[TopTweet]] = []
     for round_ in range(ROUNDS):
         skeleton = await services.top_tweets.page(window, size - len(edges), context.now_ms(), position, paged)

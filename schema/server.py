@@ -45,14 +45,40 @@ class Server(uvicorn.Server):
 
 
 class Http(HttpToolsProtocol):
-    """uvicorn's HTTP, whose answers the transport can also drop when their client has stopped reading."""
+    """uvicorn's HTTP, whose answers the transport can also drop when their client has stopped reading, and which sends
+    what answers a POST whole."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {"perch.stream": {"abort": self.transport.abort, "bound": self._bound}}
 
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        # Not for HEAD, whose answers have a length and no body. An upgrade has no cycle of its own.
+        if self.cycle and self.cycle.scope is self.scope and self.scope["method"] == "POST":
+            self.cycle.transport = cast(asyncio.Transport, Whole(self.transport))
+
     def _bound(self, unread_bytes: int) -> None:
         bound(self.transport, unread_bytes)
+
+
+class Whole:
+    """A transport for one answer, whose head waits for its body where the head says how long that is: uvicorn writes
+    them one after the other, each write is a system call, and each wakes the client."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        # None before the first write.
+        self._head: bytes | None = None
+        self.is_closing, self.close = transport.is_closing, transport.close
+
+    def write(self, data: bytes) -> None:
+        """As the transport's."""
+        if self._head is None and b"\r\ncontent-length: " in data:
+            self._head = data
+        else:
+            held, self._head = self._head, b""
+            self._transport.write(held + data if held else data)
 
 
 class Socket(WebSocketsSansIOProtocol):

@@ -180,6 +180,30 @@ async def test_a_change_shows_to_who_made_it_at_once_on_another_server_and_soon_
     assert eves_now == await world.truth(world.eve)
 
 
+PLACES = {
+    "tweet": "query ($id: ID!) { tweet(id: $id) { likeCount } }",
+    "nodes": "query ($id: ID!) { nodes(ids: [$id]) { ... on Tweet { likeCount } } }",
+    "search": 'query ($id: ID!) { node(id: $id) { id } searchTweets(query: "everybody") { nodes { likeCount } } }',
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_like_shows_at_once_to_who_made_it_and_soon_to_others_wherever_it_is_shown(
+    world: World, place: str
+) -> None:
+    async def shown(person: Person) -> Any:
+        return await world.there(person).do(PLACES[place], id=world.tweet_id)
+
+    await world.warm(world.bob, world.eve)
+    before = await shown(world.eve)
+    await like(world)
+    bobs = await shown(world.bob)
+    assert bobs != before
+    async with asyncio.timeout(PROMISE_SECONDS + PATIENCE_SECONDS):
+        while await shown(world.eve) != bobs:
+            await asyncio.sleep(0.02)
+
+
 async def test_a_deleted_account_and_its_tweets_are_gone_for_everybody_soon(world: World) -> None:
     bobs, eves = await world.warm(world.bob, world.eve)
     assert len(bobs) == len(eves) == 2

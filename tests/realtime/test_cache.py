@@ -259,6 +259,15 @@ async def test_who_has_just_changed_something_is_given_no_copy_of_a_process(hous
             await asyncio.sleep(0.05)
 
 
+async def test_who_has_just_changed_something_is_told_from_others_who_ask_at_the_same_moment(house: House) -> None:
+    bob, *others = house.people(4)
+    cache = cache_of(house)
+    await cache.drop(bob, [1])
+    calls = (await house.clients.redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    assert await asyncio.gather(*map(cache.for_reader, (*others, bob))) == [Copies.ALL] * 3 + [Copies.SHARED]
+    assert (await house.clients.redis.info("commandstats"))["cmdstat_evalsha"]["calls"] == calls + 1
+
+
 # ---------------------------------------------------------------- a request that died before its drop
 
 
