@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from copy import copy
 from functools import partial
@@ -31,6 +31,7 @@ from pymongo.errors import (
     NetworkTimeout,
     OperationFailure,
     PyMongoError,
+    WriteError,
 )
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from pymongo.read_preferences import SecondaryPreferred
@@ -40,6 +41,7 @@ from datastore.calls import Collection, Doc, Session, aggregated, made, opened, 
 from datastore.deadlines import due_in, left_seconds
 from datastore.indexes import INDEXES
 from datastore.together import Asked, Reads
+from datastore.writes import Driver, Outcomes, Shared
 
 __all__ = [
     "AutoReconnect",
@@ -68,6 +70,7 @@ DRIVERS: Mapping[str, Any] = {"motor": AsyncIOMotorClient, "pymongo": AsyncMongo
 
 # Every request wants to know; who has seen a primary need not look again for so long.
 LOOK_SECONDS = 0.05
+_DUPLICATE_KEY = 11000
 # The least that MongoDB lets a client ask for.
 MOST_LAG_SECONDS = 90
 
@@ -119,29 +122,31 @@ class Mongo:
 
     def _open(self, database: str, reads: Any) -> None:
         self.db = self.client.get_database(database, write_concern=WriteConcern("majority"), read_preference=reads)
-        self.users = self.db["users"]
+        limit = partial(within, self._shared_seconds)
+        # What requests write to; anything else of these is the driver's as well.
+        self.users = Shared(self.db["users"], _WRITES, limit)
+        self.tweets = Shared(self.db["tweets"], _WRITES, limit)
+        self.idempotency = Shared(self.db["idempotency"], _WRITES, limit)
+        self.follows = Shared(self.db["follows"], _WRITES, limit)
+        self.likes = Shared(self.db["likes"], _WRITES, limit)
+        self.retweets = Shared(self.db["retweets"], _WRITES, limit)
+        self.retweet_pairs = Shared(self.db["retweet_pairs"], _WRITES, limit)
         self.sessions = self.db["sessions"]
-        self.tweets = self.db["tweets"]
-        self.idempotency = self.db["idempotency"]
-        self.follows = self.db["follows"]
-        self.likes = self.db["likes"]
         self.blocks = self.db["blocks"]
-        self.retweets = self.db["retweets"]
         self.names = self.db["names"]
         self.emails = self.db["emails"]
-        self.retweet_pairs = self.db["retweet_pairs"]
         self.import_keys = self.db["import_keys"]
         self.repliers = self.db["repliers"]
         self.trails = self.db["trails"]
         self.system = self.db["system"]
-        self._reads = Reads(partial(within, self._shared_seconds))
+        self._reads = Reads(limit)
 
     async def ask(self, asked: Sequence[Asked[Any]]) -> list[list[Doc]]:
         """The documents of each, in order; see `datastore.together.together`."""
         try:
             return await self._reads.ask(asked, left_seconds())
         except TimeoutError:
-            raise NetworkTimeout("MongoDB did not answer in time") from None
+            raise _late() from None
 
     async def ensure_indexes(self) -> None:
         """Create what is missing; idempotent. An index of another shape under the same keys is an error.
@@ -185,6 +190,43 @@ def _client(driver: str, url: str, deadline_ms: int, answer_ms: int) -> AsyncIOM
         event_listeners=[_Commands()] if tracing.is_on() else [],
     )
     return client  # type: ignore[no-any-return]
+
+
+def _late() -> NetworkTimeout:
+    return NetworkTimeout("MongoDB did not answer in time")
+
+
+async def _insert(collection: Collection, docs: Sequence[Doc]) -> Outcomes:
+    """See `Driver`. One alone is sent as one: it costs the driver half."""
+    if len(docs) == 1:
+        await collection.insert_one(docs[0])
+        return (None,)
+    return await _each(collection.insert_many(docs, ordered=False), len(docs))
+
+
+async def _move(collection: Collection, moves: Sequence[tuple[Doc, Any]]) -> Outcomes:
+    """See `Driver`."""
+    if len(moves) == 1:
+        await collection.update_one(*moves[0])
+        return (None,)
+    return await _each(collection.bulk_write([UpdateOne(*move) for move in moves], ordered=False), len(moves))
+
+
+async def _each(writing: Awaitable[Any], count: int) -> Outcomes:
+    """What came of each of so many writes that are sent as one command, in no order."""
+    try:
+        await writing
+    except BulkWriteError as error:
+        # That the majority did not confirm it in time, say, is told to all who were not refused themselves.
+        outcomes: list[Exception | None] = [error if error.details["writeConcernErrors"] else None] * count
+        for one in error.details["writeErrors"]:
+            kind = DuplicateKeyError if one["code"] == _DUPLICATE_KEY else WriteError
+            outcomes[one["index"]] = kind(one["errmsg"], one["code"], one)
+        return outcomes
+    return (None,) * count
+
+
+_WRITES = Driver(_insert, _move, _late)
 
 
 class _Commands(CommandListener):
