@@ -13,7 +13,8 @@ from typing import Any
 
 from datastore import upgrade
 from datastore.changes import Changes
-from datastore.mongo import INDEXES, Doc, Mongo, bson_documents, bson_of
+from datastore.indexes import INDEXES
+from datastore.mongo import Doc, Mongo, bson_documents, bson_of
 
 FORMAT = 1
 # Documents written at once: a few hundred kilobytes.

@@ -7,12 +7,14 @@ from datastore.errors import DomainError, ErrorCode
 from datastore.follows import edge_of, edges_query
 from datastore.mongo import Doc, DuplicateKeyError, Mongo
 from datastore.records import CursorKind, Edge, Hiding, Key, Regard
-from datastore.together import Keyed, Look
+from datastore.together import Find, Keyed, Look
 
 # By (owner, kind, target), answered from the _id index alone.
 _EDGES = Keyed(
     "blocks", {"_id": 1}, lambda doc: (*doc["_id"].values(),), lambda key: {"o": key[0], "k": key[1], "t": key[2]}
 )
+# The whole _id, in words that an index of its parts can answer alone.
+_TOLD: Doc = {"_id.t": 1, "_id.o": 1, "_id.k": 1}
 _BLOCK, _MUTE = Hiding.BLOCK.value, Hiding.MUTE.value
 _CURSORS = {Hiding.BLOCK: CursorKind.BLOCKED, Hiding.MUTE: CursorKind.MUTED}
 
@@ -60,6 +62,15 @@ class Blocks:
             for key in ((viewer_id, _BLOCK, other), (viewer_id, _MUTE, other), (other, _BLOCK, viewer_id))
         ]
         return Look(self._mongo, _EDGES, keys, partial(_regards, asked))
+
+    def find_regards_of_many(self, pairs: Iterable[tuple[int, int]]) -> Find[dict[tuple[int, int], Regard]]:
+        """`find_regards` for many viewers and few others. Edge by edge, nearly always for nothing, a thousand viewers
+        cost MongoDB two and a half times as much. One round trip, answered from an index alone."""
+        asked = set(pairs)
+        viewers, others = [*{viewer for viewer, _ in asked}], [*{other for _, other in asked}]
+        theirs = {"_id.t": {"$in": others}, "_id.o": {"$in": viewers}}
+        of_them = {"_id.t": {"$in": viewers}, "_id.o": {"$in": others}}
+        return Find(self._mongo, "blocks", {"$or": [theirs, of_them]}, _TOLD, partial(_regards, asked))
 
     async def of_owner(self, owner_id: int, kind: Hiding, first: int, after: Key | None) -> list[Edge[int]]:
         """Up to `first` edges of (hidden person, since), newest first; `after` is exclusive."""

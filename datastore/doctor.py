@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from datastore.findings import Check, Finding, Verdict, clock, graded, looked, ok, reason, wrong
-from datastore.mongo import INDEXES, Doc, Mongo, within
+from datastore.indexes import INDEXES
+from datastore.mongo import Doc, Mongo, within
 from datastore.settings import LEAST_VARIETY, Settings
 from datastore.shards import PLAN
 from datastore.upgrade import STEPS

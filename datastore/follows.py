@@ -1,5 +1,6 @@
 """Follows: unique edges from follower to author, and the two counters they move."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -48,8 +49,10 @@ class Follows:
         return True
 
     async def _count(self, follower_id: int, author_id: int, by: int) -> None:
-        await self._users.update_one({"_id": author_id}, {"$inc": {"followers": by}})
-        await self._users.update_one({"_id": follower_id}, {"$inc": {"following": by}})
+        await asyncio.gather(
+            self._users.move_one({"_id": author_id}, {"$inc": {"followers": by}}),
+            self._users.move_one({"_id": follower_id}, {"$inc": {"following": by}}),
+        )
 
     async def existing(self, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
         """Those of the (follower, author) pairs that follow. One round trip, answered from the _id index alone."""
@@ -88,7 +91,8 @@ class Follows:
 
     async def count_followers(self, author_id: int, at_most: int) -> int:
         """How many follow an author by the edges themselves, counted up to `at_most`. Covered by the _id index."""
-        return await self._follows.count_documents(_of_author(author_id), limit=at_most, hint="_id_")
+        counted: int = await self._follows.count_documents(_of_author(author_id), limit=at_most, hint="_id_")
+        return counted
 
     async def flag(self, author_id: int, follower_ids: Sequence[int], top: bool) -> None:
         """Mark these follows of an author as followed by pulling (a top user's), or no longer."""

@@ -41,7 +41,7 @@ class Likes:
 
     async def _count(self, user_id: int, tweet_id: int, by: int) -> None:
         engagement = popularity.unless_author(user_id, by)
-        await self._tweets.update_one(ids.key(tweet_id), popularity.move("likes", by, engagement))
+        await self._tweets.move_one(ids.key(tweet_id), popularity.move("likes", by, engagement))
 
     async def existing(self, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
         """Those of the (user, tweet) pairs that are likes. One round trip, answered from the _id index alone."""

@@ -1,9 +1,9 @@
-"""MongoDB: the client, the collections and their indexes. The only module that imports the driver."""
+"""MongoDB: the client and the collections. The only module that imports the driver."""
 
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from copy import copy
 from functools import partial
@@ -16,8 +16,6 @@ from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import (
-    ASCENDING,
-    DESCENDING,
     AsyncMongoClient,
     IndexModel,
     InsertOne,
@@ -33,28 +31,25 @@ from pymongo.errors import (
     NetworkTimeout,
     OperationFailure,
     PyMongoError,
+    WriteError,
 )
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from pymongo.read_preferences import SecondaryPreferred
 
-from datastore import popularity, tracing
+from datastore import tracing
 from datastore.calls import Collection, Doc, Session, aggregated, made, opened, watching
 from datastore.deadlines import due_in, left_seconds
+from datastore.indexes import INDEXES
 from datastore.together import Asked, Reads
+from datastore.writes import Driver, Outcomes, Shared
 
 __all__ = [
-    "PEOPLE_BY_NAME",
-    "REPLIES_BY_AUTHOR",
-    "RETWEETS_BY_AUTHOR",
-    "TWEETS_BY_AUTHOR",
-    "TWEETS_BY_AUTHOR_AND_KIND",
     "AutoReconnect",
     "BulkWriteError",
     "Collection",
     "Doc",
     "DuplicateKeyError",
     "InsertOne",
-    "Keys",
     "Mongo",
     "OperationFailure",
     "PyMongoError",
@@ -69,117 +64,13 @@ __all__ = [
     "within",
 ]
 
-# The fields of an index, in order.
-Keys = list[tuple[str, int]]
-
-# A document of one of these has the listed secondary indexes; every query of the room is served by one of them or
-# by _id. Partial on `alive`: a tombstone costs no entry in an index of lists and no list has to skip it.
-# What timelines are read from, and by name: left to itself MongoDB may walk everybody's entries by _id, which is cheap
-# for those who follow nearly everybody and ruinous when it keeps the plan for the others.
-TWEETS_BY_AUTHOR: Keys = [("author", ASCENDING), ("_id", DESCENDING), ("alive", ASCENDING)]
-# What stands behind the _id is looked at, never looked for.
-TWEETS_BY_AUTHOR_AND_KIND: Keys = [
-    ("author", ASCENDING),
-    ("is_reply", ASCENDING),
-    ("_id", DESCENDING),
-    ("reply_author", ASCENDING),
-    ("alive", ASCENDING),
-]
-REPLIES_BY_AUTHOR: Keys = [("reply_to", ASCENDING), ("author", ASCENDING), ("_id", ASCENDING)]
-RETWEETS_BY_AUTHOR: Keys = [("author", ASCENDING), ("_id", DESCENDING), ("of", ASCENDING), ("alive", ASCENDING)]
-_LIVE: Doc = {"partialFilterExpression": {"alive": True}}
-PEOPLE_BY_NAME: Keys = [("name_key", ASCENDING), ("_id", ASCENDING)]
-# None is unique: a sharded cluster has no such thing but for the shard key. What one document alone may have is a
-# reservation (datastore/reservations.py), whose _id is that value.
-INDEXES: Mapping[str, Sequence[tuple[Keys, Doc]]] = {
-    "users": [
-        (PEOPLE_BY_NAME, {}),
-        (
-            [("email_key", ASCENDING), ("_id", ASCENDING)],
-            {"partialFilterExpression": {"email_key": {"$exists": True}}},
-        ),
-        (
-            [("prefixes", ASCENDING), ("name_key", ASCENDING)],
-            {"partialFilterExpression": {"prefixes": {"$exists": True}}},
-        ),
-        # Tombstones with an unfinished purge: empty nearly always.
-        ([("purge.due", ASCENDING)], {"partialFilterExpression": {"purge.due": {"$exists": True}}}),
-    ],
-    "tweets": [
-        (TWEETS_BY_AUTHOR, _LIVE),
-        (TWEETS_BY_AUTHOR_AND_KIND, _LIVE),
-        ([("reply_to", ASCENDING), ("_id", DESCENDING)], _LIVE),
-        # Terms are there exactly as long as the tweet is alive. Partial on themselves and not on `alive`, since a query
-        # that must also ask for `alive` reads documents where the index alone would answer.
-        ([("terms", ASCENDING), ("_id", DESCENDING)], {"partialFilterExpression": {"terms": {"$exists": True}}}),
-        # For purges alone: of those the text names, and of the author.
-        ([("mentions", ASCENDING)], {"partialFilterExpression": {"mentions": {"$exists": True}}}),
-        ([("author", ASCENDING)], {"partialFilterExpression": {"deleted_at": {"$exists": True}}}),
-        # For recounts of what very many have answered: replier by replier.
-        (
-            REPLIES_BY_AUTHOR,
-            {"partialFilterExpression": {"alive": True, "reply_to": {"$exists": True}}},
-        ),
-        # The place among the top tweets: only what is alive and eligible has one.
-        *(
-            ([(field, DESCENDING), ("_id", DESCENDING)], {"partialFilterExpression": {field: {"$exists": True}}})
-            for field in popularity.FIELDS.values()
-        ),
-    ],
-    # The pair {a: author, f: follower} is the _id, in this order: ranges over _id are "followers of a".
-    "follows": [
-        ([("_id.a", ASCENDING), ("at", DESCENDING), ("_id.f", DESCENDING)], {}),
-        ([("_id.f", ASCENDING), ("at", DESCENDING), ("_id.a", DESCENDING)], {}),
-        ([("_id.f", ASCENDING), ("_id.a", ASCENDING), ("top", ASCENDING)], {"partialFilterExpression": {"top": True}}),
-    ],
-    # The pair {t: tweet, u: user} is the _id.
-    "likes": [
-        ([("_id.t", ASCENDING), ("at", DESCENDING), ("_id.u", DESCENDING)], {}),
-        ([("_id.u", ASCENDING), ("at", DESCENDING), ("_id.t", DESCENDING)], {}),
-    ],
-    # The triple {o: owner, k: "block" or "mute", t: target} is the _id.
-    "blocks": [
-        ([("_id.o", ASCENDING), ("_id.k", ASCENDING), ("at", DESCENDING), ("_id.t", DESCENDING)], {}),
-        # For the purge of the target alone.
-        ([("_id.t", ASCENDING)], {}),
-    ],
-    "retweets": [
-        # What stands behind the tweet is looked at, never looked for.
-        ([("author", ASCENDING), ("tweet", ASCENDING), ("bucket", ASCENDING), ("alive", ASCENDING)], _LIVE),
-        (RETWEETS_BY_AUTHOR, _LIVE),
-        ([("tweet", ASCENDING), ("_id", DESCENDING)], _LIVE),
-        # For the purge of their author alone.
-        ([("author", ASCENDING)], {"partialFilterExpression": {"undone_at": {"$exists": True}}}),
-    ],
-    # Reservations: the _id is the value, `of` the document that has it.
-    "names": [],
-    # For the purge of who had the address: nothing else still tells which one it was.
-    "emails": [([("of", ASCENDING)], {})],
-    # The pair {a: author, t: tweet} is the _id.
-    "retweet_pairs": [],
-    "import_keys": [],
-    # The pair {t: answered tweet, a: replier} is the _id.
-    "repliers": [
-        ([("_id.t", ASCENDING), ("_id.a", ASCENDING), ("n", ASCENDING)], {}),
-        # For the purge of the replier alone.
-        ([("_id.a", ASCENDING)], {}),
-    ],
-    "sessions": [
-        ([("user", ASCENDING), ("_id", DESCENDING)], {}),
-        ([("expires", ASCENDING)], {"expireAfterSeconds": 0}),
-    ],
-    "idempotency": [([("at", ASCENDING)], {"expireAfterSeconds": 24 * 3600})],
-    "trails": [([("at", ASCENDING)], {"expireAfterSeconds": 600})],
-    "system": [],
-}
-
-
 # Motor, and what succeeds it: the same commands, from a thread of a pool or on the event loop itself.
 DRIVERS: Mapping[str, Any] = {"motor": AsyncIOMotorClient, "pymongo": AsyncMongoClient}
 
 
 # Every request wants to know; who has seen a primary need not look again for so long.
 LOOK_SECONDS = 0.05
+_DUPLICATE_KEY = 11000
 # The least that MongoDB lets a client ask for.
 MOST_LAG_SECONDS = 90
 
@@ -231,29 +122,31 @@ class Mongo:
 
     def _open(self, database: str, reads: Any) -> None:
         self.db = self.client.get_database(database, write_concern=WriteConcern("majority"), read_preference=reads)
-        self.users = self.db["users"]
+        limit = partial(within, self._shared_seconds)
+        # What requests write to; anything else of these is the driver's as well.
+        self.users = Shared(self.db["users"], _WRITES, limit)
+        self.tweets = Shared(self.db["tweets"], _WRITES, limit)
+        self.idempotency = Shared(self.db["idempotency"], _WRITES, limit)
+        self.follows = Shared(self.db["follows"], _WRITES, limit)
+        self.likes = Shared(self.db["likes"], _WRITES, limit)
+        self.retweets = Shared(self.db["retweets"], _WRITES, limit)
+        self.retweet_pairs = Shared(self.db["retweet_pairs"], _WRITES, limit)
         self.sessions = self.db["sessions"]
-        self.tweets = self.db["tweets"]
-        self.idempotency = self.db["idempotency"]
-        self.follows = self.db["follows"]
-        self.likes = self.db["likes"]
         self.blocks = self.db["blocks"]
-        self.retweets = self.db["retweets"]
         self.names = self.db["names"]
         self.emails = self.db["emails"]
-        self.retweet_pairs = self.db["retweet_pairs"]
         self.import_keys = self.db["import_keys"]
         self.repliers = self.db["repliers"]
         self.trails = self.db["trails"]
         self.system = self.db["system"]
-        self._reads = Reads(partial(within, self._shared_seconds))
+        self._reads = Reads(limit)
 
     async def ask(self, asked: Sequence[Asked[Any]]) -> list[list[Doc]]:
         """The documents of each, in order; see `datastore.together.together`."""
         try:
             return await self._reads.ask(asked, left_seconds())
         except TimeoutError:
-            raise NetworkTimeout("MongoDB did not answer in time") from None
+            raise _late() from None
 
     async def ensure_indexes(self) -> None:
         """Create what is missing; idempotent. An index of another shape under the same keys is an error.
@@ -297,6 +190,43 @@ def _client(driver: str, url: str, deadline_ms: int, answer_ms: int) -> AsyncIOM
         event_listeners=[_Commands()] if tracing.is_on() else [],
     )
     return client  # type: ignore[no-any-return]
+
+
+def _late() -> NetworkTimeout:
+    return NetworkTimeout("MongoDB did not answer in time")
+
+
+async def _insert(collection: Collection, docs: Sequence[Doc]) -> Outcomes:
+    """See `Driver`. One alone is sent as one: it costs the driver half."""
+    if len(docs) == 1:
+        await collection.insert_one(docs[0])
+        return (None,)
+    return await _each(collection.insert_many(docs, ordered=False), len(docs))
+
+
+async def _move(collection: Collection, moves: Sequence[tuple[Doc, Any]]) -> Outcomes:
+    """See `Driver`."""
+    if len(moves) == 1:
+        await collection.update_one(*moves[0])
+        return (None,)
+    return await _each(collection.bulk_write([UpdateOne(*move) for move in moves], ordered=False), len(moves))
+
+
+async def _each(writing: Awaitable[Any], count: int) -> Outcomes:
+    """What came of each of so many writes that are sent as one command, in no order."""
+    try:
+        await writing
+    except BulkWriteError as error:
+        # That the majority did not confirm it in time, say, is told to all who were not refused themselves.
+        outcomes: list[Exception | None] = [error if error.details["writeConcernErrors"] else None] * count
+        for one in error.details["writeErrors"]:
+            kind = DuplicateKeyError if one["code"] == _DUPLICATE_KEY else WriteError
+            outcomes[one["index"]] = kind(one["errmsg"], one["code"], one)
+        return outcomes
+    return (None,) * count
+
+
+_WRITES = Driver(_insert, _move, _late)
 
 
 class _Commands(CommandListener):

@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator
 from datastore import ids
 from datastore.changes import Change, Changes, Lease, Token
 from datastore.events import Event, EventName
-from datastore.mongo import Doc, Keys, Mongo
+from datastore.indexes import Keys
+from datastore.mongo import Doc, Mongo
 from datastore.records import Hiding
 
 # How far the clock of who made an id may have been behind MongoDB's, with the time the write itself took.

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 
 from datastore import ids, popularity, tracing
-from datastore.mongo import RETWEETS_BY_AUTHOR, Doc, DuplicateKeyError, Mongo
+from datastore.indexes import RETWEETS_BY_AUTHOR
+from datastore.mongo import Doc, DuplicateKeyError, Mongo
 from datastore.records import Retweet, Tweet
 from datastore.reservations import Reservations, Reserved
 from datastore.together import Find, Keyed, Look
@@ -88,7 +89,7 @@ class Retweets:
 
     async def _count(self, author_id: int, tweet_id: int, by: int) -> None:
         engagement = popularity.unless_author(author_id, popularity.RETWEET_WEIGHT * by)
-        await self._tweets.update_one(ids.key(tweet_id), popularity.move("retweets", by, engagement))
+        await self._tweets.move_one(ids.key(tweet_id), popularity.move("retweets", by, engagement))
 
     async def get_many(self, retweet_ids: Sequence[int]) -> list[Retweet]:
         """Those of the retweets that are alive. One round trip, none for no ids."""

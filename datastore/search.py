@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from datastore.errors import bad_input
-from datastore.mongo import PEOPLE_BY_NAME, TWEETS_BY_AUTHOR, Doc, Keys, Mongo, aggregated
+from datastore.indexes import PEOPLE_BY_NAME, TWEETS_BY_AUTHOR, Keys
+from datastore.mongo import Doc, Mongo, aggregated
 from datastore.records import CursorKind, Edge, Key
 from datastore.together import Find
 from datastore.tweets import ids_of

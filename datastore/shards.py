@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from datastore.mongo import INDEXES, Doc, Mongo
+from datastore.indexes import INDEXES
+from datastore.mongo import Doc, Mongo
 
 Key = dict[str, int | str]
 # One shard finds a tweet by its id, and all of an author's: the id holds the author's bucket.

@@ -7,14 +7,8 @@ from types import MappingProxyType
 
 from datastore import entities, ids, popularity, rules, terms, tracing
 from datastore.errors import DomainError, ErrorCode
-from datastore.mongo import (
-    TWEETS_BY_AUTHOR,
-    TWEETS_BY_AUTHOR_AND_KIND,
-    Doc,
-    DuplicateKeyError,
-    Keys,
-    Mongo,
-)
+from datastore.indexes import TWEETS_BY_AUTHOR, TWEETS_BY_AUTHOR_AND_KIND, Keys
+from datastore.mongo import Doc, DuplicateKeyError, Mongo
 from datastore.records import TopWindow, Tweet
 from datastore.repliers import Repliers
 from datastore.reservations import Reserved
@@ -92,13 +86,13 @@ class Tweets:
 
     async def _count(self, doc: Doc, by: int) -> None:
         """Move the counters behind a new tweet, or with -1 behind a deleted one."""
-        await self._users.update_one({"_id": doc["author"]}, {"$inc": {"tweets": by}})
+        await self._users.move_one({"_id": doc["author"]}, {"$inc": {"tweets": by}})
         if "reply_to" not in doc:
             return
         # Their first reply engages the tweet, their last takes that back; those of its own author do not.
         engages = doc["reply_author"] not in (doc["author"], GONE)
         begun = await self._repliers.move(doc["reply_to"], doc["author"], by) if engages else 0
-        await self._tweets.update_one(ids.key(doc["reply_to"]), popularity.move("replies", by, begun))
+        await self._tweets.move_one(ids.key(doc["reply_to"]), popularity.move("replies", by, begun))
 
     async def _mentioned(self, text: str) -> dict[str, int]:
         """Ids by username key of those the text names who exist. One round trip if it names anybody, else none."""
@@ -155,7 +149,8 @@ class Tweets:
                 raise DomainError(ErrorCode.NOT_ALLOWED, "Only the author deletes a tweet.", ("input", "tweetId"))
             raise DomainError(ErrorCode.NOT_FOUND, "There is no such tweet.", ("input", "tweetId"))
         await self._count(before, -1)
-        return before.get("reply_to")
+        answered_id: int | None = before.get("reply_to")
+        return answered_id
 
     async def get_many(self, tweet_ids: Sequence[int]) -> list[Tweet | None]:
         """Tweets in the order of `tweet_ids`, None where there is none or it was deleted. One round trip."""

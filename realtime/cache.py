@@ -220,10 +220,10 @@ class Cache:
 
     async def _drop(self, viewer_id: int, tweet_ids: Collection[int], user_ids: Collection[int]) -> None:
         try:
-            async with self._scripts.redis.pipeline(transaction=False) as pipe:
-                pipe.set(keys.wrote(viewer_id), "", px=WROTE_MS)
-                pipe.unlink(*map(keys.tweet_copy, tweet_ids), *map(keys.user_copy, user_ids))
-                await pipe.execute()
+            redis = self._scripts.redis
+            copies_ = [*map(keys.tweet_copy, tweet_ids), *map(keys.user_copy, user_ids)]
+            # Sent together.
+            await asyncio.gather(redis.set(keys.wrote(viewer_id), "", px=WROTE_MS), redis.unlink(*copies_))
         except RedisError as error:
             log.warning("copies.undropped", error=type(error).__name__)
         # Behind the drop in Redis, or a read between the two would bring the old copy back for its half second.

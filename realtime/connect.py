@@ -31,6 +31,9 @@ PRIMARY_SECONDS, PROBE_SECONDS = 3.0, 0.5
 # How a server ends a script in the middle when a slot has left it since it was sent.
 MOVED_MEANWHILE = "ttempted to access a non local key"
 
+# Commands that a line takes, whose answers need no reading: short ones, which nobody else's need wait for.
+BY_LINE = frozenset({"EVALSHA", "SET", "UNLINK"})
+
 __all__ = [
     "Client",
     "RedisConnectionError",
@@ -43,8 +46,8 @@ __all__ = [
 
 
 class Guarded(Redis):
-    """A client behind a breaker, which asks nothing when its request is out of time. Its scripts, which is nearly all
-    that requests ask, share one line; other commands and pipelines have the connections of a pool."""
+    """A client behind a breaker, which asks nothing when its request is out of time. What requests ask nearly always,
+    its scripts and the drop of copies, shares one line; other commands and pipelines have the connections of a pool."""
 
     breaker: Breaker
     _probe: asyncio.Task[None] | None = None
@@ -54,7 +57,7 @@ class Guarded(Redis):
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         _in_time()
         with self.breaker.passing():
-            if self.line and args[0] == "EVALSHA":
+            if self.line and args[0] in BY_LINE:
                 return await self._by_line(self.line, args)
             async with _limited(self.limit_seconds):
                 return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]

@@ -15,7 +15,7 @@ from datastore.joined import Joined
 from datastore.mongo import PyMongoError as DatabaseError
 from realtime import keys, telemetry
 from realtime.connect import Client, RedisConnectionError, RedisError
-from realtime.reader import Numbered, Reader, for_others, parse
+from realtime.reader import Numbered, Reader, Said, for_others, parse
 from realtime.scripts import Scripts
 from realtime.subscribers import subscriber_of
 from realtime.timelines import Timelines
@@ -62,7 +62,7 @@ class Hub:
         # A thousand readers who come at once, from a server that died, are ten round trips; and all who stand at one
         # place of the shared stream have one answer.
         self._resumes = Joined(self._resume_all)
-        self._of_top_users: asyncio.Queue[tuple[str, Numbered]] = asyncio.Queue()
+        self._of_top_users: asyncio.Queue[tuple[str, str, Said]] = asyncio.Queue()
 
     async def run(self) -> None:
         """Take messages and look after the readers until cancelled."""
@@ -158,9 +158,10 @@ class Hub:
         """What the shared stream holds behind a position for this reader: events of authors they follow now."""
         missed, last = await self._resume(keys.TOP_PRESENCE, keys.TOP_STREAM, position, 0)
         if missed:
-            pairs = {(reader_id, event.author_id) for event in missed}
-            followed = await self._follows.existing(pairs)
-            missed = [event if (reader_id, event.author_id) in followed else for_others(event) for event in missed]
+            followed = await self._follows.existing({(reader_id, said.author_id) for _, said in missed})
+            missed = [
+                (token, said if (reader_id, said.author_id) in followed else for_others(said)) for token, said in missed
+            ]
         return missed, last or await self.top_position()
 
     async def _resume(self, *asked: *Resume) -> tuple[list[Numbered] | None, str]:
@@ -170,8 +171,9 @@ class Hub:
             raise answer if isinstance(answer, RedisError) else RedisConnectionError("this primary was passed over")
         if answer[0] == "lost":
             return None, answer[1] if len(answer) > 1 else ""
-        # Each entry is the flat list p, previous, t, token, d, payload.
-        return [parse(entry[3], entry[5]) for entry in answer[2]], answer[1]
+        newest_first = answer[2]
+        pairs = zip(newest_first[::2], newest_first[1::2], strict=True)
+        return [(token, parse(payload)) for token, payload in pairs][::-1], answer[1]
 
     async def _resume_all(self, asked: Sequence[Resume]) -> dict[Resume, Any]:
         calls = [((presence, stream), (position, ttl_ms)) for presence, stream, position, ttl_ms in asked]
@@ -213,28 +215,32 @@ class Hub:
         await self._subscriber.unsubscribe(channel)
 
     def _dispatch(self, kind: str, channel: str, data: str) -> None:
-        if kind == "sunsubscribe":
-            return
-        for tap in self._taps.get(channel, ()):
-            # A repeated confirmation counts too: see below.
-            tap(data if kind == "smessage" else None)
-        if kind == "smessage" and (channel in self._readers or channel == keys.TOP_CHANNEL):
+        if kind == "smessage" and (readers := self._readers.get(channel)):
             previous, token, payload = data.split(":", 2)
-            event = parse(token, payload)
-            if channel == keys.TOP_CHANNEL:
-                self._of_top_users.put_nowait((previous, event))
-            for reader in self._readers.get(channel, ()):
-                reader.own.offer(previous, event)
+            said = parse(payload)
+            for reader in readers:
+                reader.own.offer(previous, token, said)
+        elif kind == "smessage" and channel == keys.TOP_CHANNEL:
+            previous, token, payload = data.split(":", 2)
+            self._of_top_users.put_nowait((previous, token, parse(payload)))
+        elif kind == "smessage":
+            for tap in self._taps.get(channel, ()):
+                tap(data)
         elif kind == "ssubscribe":
-            # Repeated after a reconnect, and then something may have been missed.
-            if confirmed := self._unconfirmed.pop(channel, None):
-                self._confirmed.add(channel)
-                confirmed.set()
-            if channel == keys.TOP_CHANNEL:
-                for reader in self._all_readers():
-                    reader.top.doubt()
-            for reader in self._readers.get(channel, ()):
-                reader.own.doubt()
+            self._subscribed(channel)
+
+    def _subscribed(self, channel: str) -> None:
+        """Repeated after a reconnect, and then something may have been missed."""
+        for tap in self._taps.get(channel, ()):
+            tap(None)
+        if confirmed := self._unconfirmed.pop(channel, None):
+            self._confirmed.add(channel)
+            confirmed.set()
+        if channel == keys.TOP_CHANNEL:
+            for reader in self._all_readers():
+                reader.top.doubt()
+        for reader in self._readers.get(channel, ()):
+            reader.own.doubt()
 
     def _all_readers(self) -> list[Reader]:
         return [reader for group in self._readers.values() for reader in group]
@@ -242,18 +248,18 @@ class Hub:
     async def _match(self) -> None:
         """Hand each event of a top user to the readers here who follow them: one query for a thousand readers."""
         while True:
-            previous, event = await self._of_top_users.get()
+            previous, token, said = await self._of_top_users.get()
             readers = self._all_readers()
             try:
-                followers = await self._followers_of(event.author_id, {reader.reader_id for reader in readers})
+                followers = await self._followers_of(said.author_id, {reader.reader_id for reader in readers})
             except DatabaseError as error:
                 log.warning("hub.unmatched", error=type(error).__name__)
                 for reader in readers:
                     reader.top.doubt()
                 continue
-            others = for_others(event)
+            others = for_others(said)
             for reader in readers:
-                reader.top.offer(previous, event if reader.reader_id in followers else others)
+                reader.top.offer(previous, token, said if reader.reader_id in followers else others)
 
     async def _followers_of(self, author_id: int, reader_ids: set[int]) -> set[int]:
         left = iter(reader_ids)

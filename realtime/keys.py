@@ -31,7 +31,7 @@ def bucket(reader_id: int) -> int:
 
 @lru_cache(TAILS_KEPT)
 def tail(reader_id: int) -> str:
-    """What follows the colon in every key of this reader's: fan-out names each timeline by it alone."""
+    """What follows the colon in every key of this reader's."""
     return f"{{{bucket(reader_id)}}}:{reader_id}"
 
 
@@ -40,23 +40,23 @@ def timeline(reader_id: int) -> str:
 
     At most TRIM_AT + 1 members; lives INACTIVE_DAYS from the last read.
     """
-    return f"tl:{{{bucket(reader_id)}}}:{reader_id}"
+    return f"tl:{tail(reader_id)}"
 
 
 def presence(reader_id: int) -> str:
     """Hash with one field, `last`: the token of the newest numbered event. Lives PRESENCE_SECONDS, renewed by open
     subscriptions."""
-    return f"on:{{{bucket(reader_id)}}}:{reader_id}"
+    return f"on:{tail(reader_id)}"
 
 
 def reader_stream(reader_id: int) -> str:
     """Stream of (p: previous token, t: token, d: payload), about EVENTS_KEPT entries, lives PRESENCE_SECONDS."""
-    return f"ev:{{{bucket(reader_id)}}}:{reader_id}"
+    return f"ev:{tail(reader_id)}"
 
 
 def reader_channel(reader_id: int) -> str:
     """Sharded channel: "previous token:token:payload" of each numbered event."""
-    return f"live:{{{bucket(reader_id)}}}:{reader_id}"
+    return f"live:{tail(reader_id)}"
 
 
 def top_tweets(window: TopWindow) -> str:

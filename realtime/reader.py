@@ -21,21 +21,20 @@ QUEUE_LIMIT = 64
 PAYLOADS_KEPT = 1024
 
 
-class Numbered(NamedTuple):
-    """One event of a stream. kind '+': `entry_id` joined; '-': it left, it showed `tweet_id`; 's': resync; '.': it is
-    for others. `author_id` is told for entries of top users only. A tuple: two are made for each event and reader, and
-    a frozen dataclass takes three times as long."""
+class Said(NamedTuple):
+    """What one event of a stream says, to all who are told it. kind '+': `entry_id` joined; '-': it left, it showed
+    `tweet_id`; 's': resync, for this `reason`; '.': it is for others. `author_id` is told where they are a top user."""
 
-    token: str
     kind: str
     entry_id: int = 0
     tweet_id: int = 0
     author_id: int = 0
-    reason: ResyncReason = ResyncReason.STATE_LOST
+    reason: ResyncReason | None = None
 
-    def at(self, token: str) -> "Numbered":
-        """The same at another position."""
-        return Numbered._make((token, *self[1:]))
+
+# An event: its token, and what it says. A bare tuple: one is made for each event and reader.
+Numbered = tuple[str, Said]
+STATE_LOST = Said("s", reason=ResyncReason.STATE_LOST)
 
 
 class Wake:
@@ -45,10 +44,6 @@ class Wake:
 
     def __init__(self) -> None:
         self.call: Callable[[], None] = _nobody
-
-    def set(self) -> None:
-        """There is."""
-        self.call()
 
 
 def _nobody() -> None:
@@ -75,35 +70,34 @@ class Chain:
         self.position = self.tail = position
         self.doubt()
 
-    def offer(self, previous: str, event: Numbered) -> None:
+    def offer(self, previous: str, token: str, said: Said) -> None:
         """A pub/sub message: the next in the chain is queued, anything else makes the reader read on."""
-        if event.kind == "." and previous == self.tail == self.position:
+        if said.kind == "." and previous == self.tail == self.position:
             # Nothing to show and nothing before it: the place moves, and nobody is woken.
-            self.position = self.tail = event.token
+            self.position = self.tail = token
             return
         if previous == self.tail and len(self.queue) < QUEUE_LIMIT:
-            self.queue.append(event)
-            self.tail = event.token
-        elif event.token != self.tail:
+            self.queue.append((token, said))
+            self.tail = token
+        elif token != self.tail:
             self.overflowed = self.overflowed or len(self.queue) >= QUEUE_LIMIT
             self.stale = True
-        self.wake.set()
+        self.wake.call()
 
     def doubt(self) -> None:
         """Something may have been missed: read on."""
         self.stale = True
-        self.wake.set()
+        self.wake.call()
 
-    def take(self) -> Numbered:
-        """The next queued event; the position moves behind it."""
-        event = self.queue.pop(0)
-        self.position = event.token
-        return event
+    def take(self) -> Said:
+        """What the next queued event says; the position moves behind it."""
+        self.position, said = self.queue.pop(0)
+        return said
 
     def fill(self, missed: list[Numbered], last: str) -> None:
         """Queue what the stream held behind the position, up to its newest token."""
         # What pub/sub queued meanwhile is among the missed, or newer: then its tail says that there is more to read.
-        newer = bool(self.queue) and self.queue[-1].token != last
+        newer = bool(self.queue) and self.queue[-1][0] != last
         self.queue.clear()
         self.queue.extend(missed)
         self.tail, self.overflowed = last, False
@@ -158,17 +152,15 @@ class Reader:
 
     def take(self) -> Numbered | None:
         """The next event; its token is the position in both streams behind it. None: nothing more is at hand."""
+        own, top = self.own, self.top
         if self._lost:
             self._lost = False
-            return self._placed(Numbered("", "s", reason=ResyncReason.STATE_LOST))
-        while chain := self._next():
-            event = chain.take()
-            if event.kind != ".":
-                return self._placed(event)
+            return f"{own.position}/{top.position}", STATE_LOST
+        while (own.queue or top.queue) and (chain := self._next()):
+            said = chain.take()
+            if said.kind != ".":
+                return f"{own.position}/{top.position}", said
         return None
-
-    def _placed(self, event: Numbered) -> Numbered:
-        return event.at(f"{self.own.position}/{self.top.position}")
 
     @property
     def stale(self) -> bool:
@@ -201,7 +193,7 @@ class Reader:
         without a head is still to be read on, for what it holds may come before the other's."""
         own, top = self.own, self.top
         if own.queue and top.queue:
-            return top if _follows_one_of(own.queue[0], top.queue) else own
+            return top if _follows_one_of(own.queue[0][1], top.queue) else own
         if own.queue:
             return None if top.stale else own
         return top if top.queue and not own.stale else None
@@ -222,37 +214,33 @@ class Reader:
             return
         if missed is None:
             reason = ResyncReason.SLOW_CONSUMER if chain.overflowed else ResyncReason.STATE_LOST
-            missed = [Numbered(last, "s", reason=reason)]
+            missed = [(last, Said("s", reason=reason))]
             if chain is self.own:
                 # The page that is fetched now covers both streams: one resync is enough.
                 self.top.start(await self._source.top_position())
         chain.fill(missed, last)
 
 
-def parse(token: str, payload: str) -> Numbered:
-    """The event of a payload that lua/common.lua numbered."""
-    return _parsed(payload).at(token)
-
-
 @lru_cache(PAYLOADS_KEPT)
-def _parsed(payload: str) -> Numbered:
+def parse(payload: str) -> Said:
+    """What a payload says that lua/common.lua numbered."""
     kind, _, rest = payload.partition(":")
     if kind == "s":
-        return Numbered("", "s", reason=ResyncReason(rest))
+        return Said("s", reason=ResyncReason(rest))
     entry, tweet, author = [*rest.split(":"), "0", "0"][:3]
-    return Numbered("", kind, int(entry), int(tweet), int(author))
+    return Said(kind, int(entry), int(tweet), int(author))
 
 
-def for_others(event: Numbered) -> Numbered:
-    """The same place in the stream, with nothing for this reader."""
-    return Numbered(event.token, ".", event.entry_id)
+def for_others(said: Said) -> Said:
+    """What stands at its place in the stream for those whom it does not concern."""
+    return Said(".", said.entry_id)
 
 
-def _follows_one_of(event: Numbered, others: Iterable[Numbered]) -> bool:
+def _follows_one_of(said: Said, others: Iterable[Numbered]) -> bool:
     """Whether one of the others is older and of the same author: ids begin with their time and hold their author's
     bucket. The other way round need not be asked: both streams would have to be behind each other."""
-    bucket = ids.bucket(event.entry_id)
+    bucket = ids.bucket(said.entry_id)
     return any(
-        other.entry_id < event.entry_id and other.kind != "." and ids.bucket(other.entry_id) == bucket
-        for other in others
+        other.entry_id < said.entry_id and other.kind != "." and ids.bucket(other.entry_id) == bucket
+        for _, other in others
     )

@@ -4,25 +4,27 @@ It keeps nothing beyond a batch: what was read for one event is never shown for 
 """
 
 import asyncio
+import secrets
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from datastore.records import HomeEdge, HomeTimelineEvent, Regard, Resync, TweetAdded
+from datastore.records import HomeTimelineEvent, Regard, Resync, TweetAdded
 from datastore.together import together
 from realtime import telemetry
 from realtime.copies import Copies
-from realtime.reader import Numbered
+from realtime.reader import Said
 from resolvers.context import Services
 from resolvers.live import bodiless
 from resolvers.loaders import Loaders
 from resolvers.timelines import Hydrated, Shown, read_shown, shown_as
 
-NOBODY: set[int] = set()
-NOTHING: dict[int, Regard] = {}
+# Stands for a reader's position in what all readers share. Random: nobody can write a tweet that holds it.
+ANYWHERE = f"{secrets.token_hex(16)}/0"
 # (viewer, event): one reader's question about one event.
-Asked = tuple[int, Numbered]
+Asked = tuple[int, Said]
+Pair = tuple[int, int]
 
 
 @dataclass(slots=True, eq=False)
@@ -34,6 +36,34 @@ class Scene:
     made: dict[Hashable, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The entries of a batch, whose standing with a viewer decides whether they see each, and how all of them stand."""
+
+    shown: Shown
+    concerned: dict[int, list[int]]
+    followed: Collection[Pair]
+    regards: Mapping[Pair, Regard]
+
+    def standing(self, viewer_id: int, entry_id: int) -> tuple[Hashable, ...]:
+        """All that `event` asks of a viewer: those who stand alike are shown the same."""
+        found: list[Hashable] = []
+        for person in self.concerned.get(entry_id, ()):
+            pair = viewer_id, person
+            found += (pair in self.followed, viewer_id == person, self.regards.get(pair))
+        return tuple(found)
+
+    def event(self, viewer_id: int, said: Said) -> TweetAdded | None:
+        """The entry as a page would show it to them."""
+        people = self.concerned.get(said.entry_id, ())
+        followed = {person for person in people if (viewer_id, person) in self.followed}
+        regards = {person: regard for person in people if (regard := self.regards.get((viewer_id, person)))}
+        hydrated = Hydrated(self.shown.tweets, self.shown.retweeters, followed, regards)
+        # No author: 0, who wrote nothing.
+        edge = shown_as(viewer_id, said.entry_id, hydrated, (said.author_id,))
+        return TweetAdded(ANYWHERE, edge) if edge else None
+
+
 class Audience:
     """The readers of this process, asked about together."""
 
@@ -41,52 +71,49 @@ class Audience:
         self._services = services
 
     async def look(self, asked: Sequence[Asked]) -> tuple[list[HomeTimelineEvent | None], Scene]:
-        """Each event as its viewer may see it now, None if they may not, as a page would show it; in order. All that is
-        read is read after the call, in a number of queries that does not grow with it; nothing is read for removals and
-        resyncs."""
+        """Each event as its viewer may see it now, None if they may not, as a page would show it; in order. Those who
+        are shown the same are given the same object, whose token is `ANYWHERE`. All that is read is read after the
+        call, in a number of queries that does not grow with it; nothing is read for removals and resyncs."""
         scene = Scene(self._services.loaders())
-        events: list[HomeTimelineEvent | None] = [bodiless(numbered) for _, numbered in asked]
-        added = [place for place, event in enumerate(events) if event is None]
-        if added:
-            edges = await self._edges([asked[place] for place in added], scene)
-            for place, edge in zip(added, edges, strict=True):
-                events[place] = TweetAdded(asked[place][1].token, edge) if edge else None
+        bodiless_ = {said: bodiless(ANYWHERE, said) for said in {said for _, said in asked}}
+        if all(bodiless_.values()):
+            events = [bodiless_[said] for _, said in asked]
+        else:
+            added = [one for one in asked if bodiless_[one[1]] is None]
+            shown = _shown(added, await self._read(added, scene))
+            events = [bodiless_[said] or next(shown) for _, said in asked]
         for kind, count in Counter(type(event) for event in events if event).items():
             telemetry.LIVE_EVENTS_BY_KIND[kind].inc(count)
-        for event in events:
+        for event in bodiless_.values():
             if isinstance(event, Resync):
-                telemetry.RESYNCS_BY_REASON[event.reason].inc()
+                telemetry.RESYNCS_BY_REASON[event.reason].inc(events.count(event))
         telemetry.LIVE_ROUNDS.inc()
         return events, scene
 
-    async def _edges(self, asked: Sequence[Asked], scene: Scene) -> list[HomeEdge | None]:
+    async def _read(self, asked: Sequence[Asked], scene: Scene) -> _Read:
         """As resolvers.timelines.hydrate, for many viewers: the follows and regards are read last."""
         loaders = scene.loaders
-        if not any(numbered.author_id for _, numbered in asked):
+        if not any(said.author_id for said in {said for _, said in asked}):
             # A tweet this new is in Redis only if a worker has put it there, as it does for the many readers of top
             # users. To ask for it, and to put it there, costs more than to read it.
             loaders.tweet_copies = Copies.NONE
-        shown = await read_shown(self._services, loaders, list({numbered.entry_id for _, numbered in asked}))
+        shown = await read_shown(self._services, loaders, list({said.entry_id for _, said in asked}))
         concerned = {entry_id: _concerned(shown, entry_id) for entry_id in shown.tweets}
-        pairs = {
-            (viewer_id, person) for viewer_id, numbered in asked for person in concerned.get(numbered.entry_id, ())
-        }
-        finds = self._services.follows.find_existing(pairs), self._services.blocks.find_regards(pairs)
+        pairs = {(viewer_id, person) for viewer_id, said in asked for person in concerned.get(said.entry_id, ())}
+        finds = self._services.follows.find_existing(pairs), self._services.blocks.find_regards_of_many(pairs)
         (followed, regards), present_ = await asyncio.gather(together(*finds), loaders.present(shown.people()))
-        living = shown.living(loaders, present_)
-        follows_of: dict[int, set[int]] = {}
-        for viewer_id, author_id in followed:
-            follows_of.setdefault(viewer_id, set()).add(author_id)
-        regards_of: dict[int, dict[int, Regard]] = {}
-        for (viewer_id, other), regard in regards.items():
-            regards_of.setdefault(viewer_id, {})[other] = regard
-        found: list[HomeEdge | None] = []
-        for viewer_id, numbered in asked:
-            follows, standing = follows_of.get(viewer_id, NOBODY), regards_of.get(viewer_id, NOTHING)
-            hydrated = Hydrated(living, shown.retweeters, follows, standing)
-            # No author: 0, who wrote nothing.
-            found.append(shown_as(viewer_id, numbered.entry_id, hydrated, (numbered.author_id,)))
-        return found
+        living = Shown(shown.living(loaders, present_), shown.retweeters)
+        return _Read(living, concerned, followed, regards)
+
+
+def _shown(asked: Sequence[Asked], read: _Read) -> Iterator[TweetAdded | None]:
+    """The event for each, in order: one object for all who stand alike."""
+    made: dict[Hashable, TweetAdded | None] = {}
+    for viewer_id, said in asked:
+        key = said, read.standing(viewer_id, said.entry_id)
+        if key not in made:
+            made[key] = read.event(viewer_id, said)
+        yield made[key]
 
 
 def _concerned(shown: Shown, entry_id: int) -> list[int]:

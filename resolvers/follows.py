@@ -6,11 +6,12 @@ from strawberry import Parent
 
 from datastore.errors import DomainError, ErrorCode
 from datastore.records import Edge, Key, Page, User
+from datastore.together import together
 from realtime.limits import Action
 from resolvers import guards
 from resolvers.context import Context, Info
 from resolvers.paging import joined, keyset_page
-from resolvers.regard import blocked, not_blocked, regards_of
+from resolvers.regard import blocked
 
 
 async def follow(info: Info, author_id: int) -> User:
@@ -18,17 +19,14 @@ async def follow(info: Info, author_id: int) -> User:
     context = info.context
     viewer_id = guards.viewer(context)
     await guards.spend(context, Action.FOLLOW)
-    await existing(context, author_id)
-    await not_blocked(context, author_id, "userId")
+    _open(*await _seen(context, author_id))
     await context.services.follows.add(viewer_id, author_id, context.now_ms())
     # A block made meanwhile either sees this follow and ends it, or is seen here: none outlives a block.
-    apart = (await regards_of(context, [author_id]))[0].apart
+    author, apart = await _seen(context, author_id)
     if apart:
         await context.services.follows.remove(viewer_id, author_id)
     await context.services.cache.drop(viewer_id, user_ids=[viewer_id, author_id])
-    if apart:
-        raise blocked("userId")
-    return await existing(context, author_id)
+    return _open(author, apart)
 
 
 async def unfollow(info: Info, author_id: int) -> User:
@@ -43,9 +41,27 @@ async def unfollow(info: Info, author_id: int) -> User:
     return await existing(context, author_id)
 
 
+async def _seen(context: Context, user_id: int) -> tuple[User | None, bool]:
+    """The profile, and whether the viewer is apart from them. One round trip."""
+    services, pair = context.services, (guards.viewer(context), user_id)
+    (user,), regards = await together(services.users.find_many([user_id]), services.blocks.find_regards([pair]))
+    return user, pair in regards and regards[pair].apart
+
+
+def _open(user: User | None, apart: bool) -> User:
+    """The profile. Raises NOT_FOUND, BLOCKED."""
+    user = _there(user)
+    if apart:
+        raise blocked("userId")
+    return user
+
+
 async def existing(context: Context, user_id: int) -> User:
     """The profile. Raises NOT_FOUND."""
-    user = await context.services.users.get(user_id)
+    return _there(await context.services.users.get(user_id))
+
+
+def _there(user: User | None) -> User:
     if user is None:
         raise DomainError(ErrorCode.NOT_FOUND, "There is no such user.", ("input", "userId"))
     return user

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Collection
 
 from datastore.records import HomeTimelineEvent, Resync, TweetAdded, TweetRemoved
 from realtime import telemetry
-from realtime.reader import Numbered
+from realtime.reader import Said
 from resolvers import guards, selection
 from resolvers.context import Context, Info, Watch
 from resolvers.timelines import hydrate, shown_as
@@ -26,10 +26,10 @@ async def home_timeline_events(info: Info, after: str | None) -> AsyncGenerator[
         return
     wanted = selection.names(info)
     async with context.services.hub.attach(viewer_id) as reader:
-        async for numbered in reader.events(after):
+        async for token, said in reader.events(after):
             # What one event read must not be shown for the next.
             context.loaders = context.services.loaders()
-            event = await _event(context, viewer_id, numbered, wanted)
+            event = await _event(context, viewer_id, token, said, wanted)
             if event:
                 telemetry.LIVE_EVENTS_BY_KIND[type(event)].inc()
                 if isinstance(event, Resync):
@@ -37,21 +37,21 @@ async def home_timeline_events(info: Info, after: str | None) -> AsyncGenerator[
                 yield event
 
 
-def bodiless(numbered: Numbered) -> HomeTimelineEvent | None:
-    """The event of a number that shows nobody's tweet; None for one that does."""
-    if numbered.kind == "s":
-        return Resync(numbered.token, numbered.reason)
-    if numbered.kind == "-":
-        return TweetRemoved(numbered.token, numbered.entry_id, numbered.tweet_id)
+def bodiless(token: str, said: Said) -> HomeTimelineEvent | None:
+    """The event that shows nobody's tweet; None for one that does."""
+    if said.reason:
+        return Resync(token, said.reason)
+    if said.kind == "-":
+        return TweetRemoved(token, said.entry_id, said.tweet_id)
     return None
 
 
 async def _event(
-    context: Context, viewer_id: int, numbered: Numbered, wanted: Collection[str]
+    context: Context, viewer_id: int, token: str, said: Said, wanted: Collection[str]
 ) -> HomeTimelineEvent | None:
     """The event as the viewer may see it, None if they may not."""
-    if event := bodiless(numbered):
+    if event := bodiless(token, said):
         return event
-    hydrated = await hydrate(context, viewer_id, [numbered.entry_id], wanted)
-    edge = shown_as(viewer_id, numbered.entry_id, hydrated, (numbered.author_id,))
-    return TweetAdded(numbered.token, edge) if edge else None
+    hydrated = await hydrate(context, viewer_id, [said.entry_id], wanted)
+    edge = shown_as(viewer_id, said.entry_id, hydrated, (said.author_id,))
+    return TweetAdded(token, edge) if edge else None

@@ -17,12 +17,6 @@ async def regard_of(context: Context, user_id: int) -> Regard:
     return await context.loaders.regards.get((context.viewer_id, user_id))
 
 
-async def not_blocked(context: Context, user_id: int, field: str) -> None:
-    """Raises BLOCKED if one of the two blocks the other."""
-    if (await regard_of(context, user_id)).apart:
-        raise blocked(field)
-
-
 def blocked(field: str) -> DomainError:
     """The refusal of whatever concerns somebody from whom the viewer is apart."""
     return DomainError(ErrorCode.BLOCKED, "One of you has blocked the other.", ("input", field))

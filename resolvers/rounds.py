@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from datastore import tracing
-from datastore.records import HomeTimelineEvent, TweetAdded
+from datastore.records import HomeTimelineEvent
 from realtime import telemetry
 from realtime.reader import Numbered, Reader
 from resolvers.audience import Audience, Scene
@@ -22,8 +22,10 @@ EVENTS_AT_ONCE = 16
 # them share their queries, which cost the process more than all else that is done for those events together.
 GATHER_SECONDS = 0.05
 
-# An event that could not be given at once, and what `give` said of it, if it was asked.
-Late = tuple[HomeTimelineEvent, Any]
+# An event that could not be given at once, the position behind it, and what `give` said of it, if it was asked.
+Late = tuple[HomeTimelineEvent, str, Any]
+# What a reader has at hand.
+Taken = tuple["Listener", Numbered]
 
 
 class Taker(Protocol):
@@ -36,8 +38,9 @@ class Taker(Protocol):
     async def drained(self) -> None:
         """Wait until it is writable."""
 
-    def give(self, event: HomeTimelineEvent, scene: Scene) -> Any:
-        """Take an event, if that needs no wait: then None. Else whatever `give_slowly` needs."""
+    def give(self, event: HomeTimelineEvent, position: str, scene: Scene) -> Any:
+        """Take an event, which others are given too, and which has the reader stand there. If that needs no wait: then
+        None. Else whatever `give_slowly` needs."""
 
     async def give_slowly(self, late: Sequence[Late], scene: Scene) -> None:
         """Take these events, in order, with all the waits they need."""
@@ -83,7 +86,7 @@ class Rounds:
             await self._hub.leave(reader)
 
     async def _until_ended(self, listener: Listener) -> None:
-        listener.reader.wake.call = lambda: self._wake(listener)
+        listener.reader.wake.call = partial(self._wake, listener)
         self._wake(listener)
         try:
             await listener.ended
@@ -105,9 +108,9 @@ class Rounds:
                 await (self._traced(taken) if tracing.is_on() else self._hand_out(taken))
                 await asyncio.sleep(GATHER_SECONDS)
 
-    def _take(self) -> list[tuple[Listener, Numbered]]:
+    def _take(self) -> list[Taken]:
         """What is at hand for those who can take it; for the others begin what they wait for."""
-        taken: list[tuple[Listener, Numbered]] = []
+        taken: list[Taken] = []
         for listener in list(self._ready):
             if len(taken) >= ROUND_LIMIT:
                 break
@@ -117,42 +120,45 @@ class Rounds:
             if not listener.taker.is_writable():
                 self._busy(listener, listener.taker.drained)
                 continue
-            before = len(taken)
-            while len(taken) - before < EVENTS_AT_ONCE and (numbered := listener.reader.take()):
+            reader, count = listener.reader, 0
+            while count < EVENTS_AT_ONCE and (numbered := reader.take()):
                 taken.append((listener, numbered))
-            if len(taken) > before:
-                # There may be more, or something to read on.
+                count += 1
+            if count == EVENTS_AT_ONCE or (count and reader.stale):
+                # There may be more, or something to read on: behind what was taken.
                 self._ready[listener] = None
-            elif listener.reader.stale:
-                self._busy(listener, listener.reader.read_on)
+            elif reader.stale:
+                self._busy(listener, reader.read_on)
         return taken
 
-    async def _traced(self, taken: Sequence[tuple[Listener, Numbered]]) -> None:
+    async def _traced(self, taken: Sequence[Taken]) -> None:
         """Hand it out within the traces of the requests that it began with."""
-        parents = await self._trails.found({numbered.entry_id for _, numbered in taken if numbered.kind == "+"})
+        parents = await self._trails.found({said.entry_id for _, (_, said) in taken if said.kind == "+"})
         with tracing.spans([("live round", parent) for parent in parents.values()]):
             await self._hand_out(taken)
 
-    async def _hand_out(self, taken: Sequence[tuple[Listener, Numbered]]) -> None:
+    async def _hand_out(self, taken: Sequence[Taken]) -> None:
         try:
-            asked = [(listener.reader.reader_id, numbered) for listener, numbered in taken]
+            asked = [(listener.reader.reader_id, said) for listener, (_, said) in taken]
             events, scene = await self._audience.look(asked)
         except Exception as error:
             for listener, _ in taken:
                 listener.fail(error)
             return
         late: dict[Listener, list[Late]] = {}
-        for (listener, _), event in zip(taken, events, strict=True):
+        for (listener, (position, _)), event in zip(taken, events, strict=True):
             if event is None or listener.ended.done():
                 continue
             try:
                 if listener in late or not listener.taker.is_writable():
-                    late.setdefault(listener, []).append((event, None))
-                elif begun := listener.taker.give(event, scene):
-                    late[listener] = [(event, begun)]
+                    late.setdefault(listener, []).append((event, position, None))
+                elif begun := listener.taker.give(event, position, scene):
+                    late[listener] = [(event, position, begun)]
             except Exception as error:
                 listener.fail(error)
-        shown = {event.edge.entry_id for event in events if isinstance(event, TweetAdded)}
+        shown = {
+            said.entry_id for (_, (_, said)), event in zip(taken, events, strict=True) if said.kind == "+" and event
+        }
         telemetry.note_ages(telemetry.ENTRIES_SHOWN, shown)
         for listener, its in late.items():
             self._busy(listener, partial(listener.taker.give_slowly, its, scene))

@@ -43,12 +43,13 @@ async def post(info: Info, text: str, in_reply_to: int | None, idempotency_key: 
         for loader in (context.loaders.likes, context.loaders.retweets):
             loader.ready((author_id, tweet.id), False)
     dropping = context.services.cache.drop(author_id, [answered.id] if answered else [], [author_id])
-    if "author" in selection.names(info):
-        # Whom the answer shows, as they are after the write: not by way of the copy that has just been dropped.
+    if "tweetCount" in selection.names(info):
+        # As it is after the write: not by way of the copy that has just been dropped.
         author, _ = await asyncio.gather(context.services.users.get(author_id), dropping)
-        context.loaders.users.ready(author_id, author)
     else:
+        # Of its author the write has changed nothing else.
         await dropping
+    context.loaders.users.ready(author_id, author)
     return tweet
 
 
@@ -75,10 +76,10 @@ async def existing(context: Context, tweet_id: int, field: str = "tweetId") -> T
 
 
 async def as_it_is_now(context: Context, tweet: Tweet) -> Tweet:
-    """As `existing`, for a tweet that was there before. One round trip: it has the same author for ever."""
-    tweets, users = context.services.tweets, context.services.users
-    (now,), (author,) = await together(tweets.find_many([tweet.id]), users.find_many([tweet.author_id]))
-    return _there(context, now, author)
+    """As `existing`, for a tweet that was there before. Its author is ready since then: a verb on a tweet changes
+    nothing of them."""
+    now = await context.services.tweets.get(tweet.id)
+    return _there(context, now, await context.loaders.users.get(tweet.author_id))
 
 
 async def open_to(context: Context, tweet_id: int, field: str = "tweetId") -> Tweet:

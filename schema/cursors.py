@@ -10,6 +10,7 @@ from schema.globalid import KEPT, is_number, unpack
 
 # Two tokens of realtime.scripts.fresh_token, each perhaps with a place behind a dot; or nothing.
 _POSITION = re.compile(r"([0-9a-f]{1,32}(\.[0-9a-z]{1,8})?/[0-9a-f]{1,32}(\.[0-9a-z]{1,8})?)?")
+_LIVE = f"{CursorKind.LIVE}:".encode()
 # How many integers a position in each list has.
 _PARTS = {
     CursorKind.HOME: 1,
@@ -51,7 +52,12 @@ def decode(kind: CursorKind, cursor: str | None) -> Key | None:
 
 def encode_live(token: str) -> str:
     """The live cursor: "own/top", the positions in the reader's own stream and in the one of top users."""
-    return _pack(f"{CursorKind.LIVE}:{token}")
+    return live(token).decode()
+
+
+def live(token: str) -> bytes:
+    """The live cursor as it goes over the wire: one for each event and reader."""
+    return base64.urlsafe_b64encode(_LIVE + token.encode()).rstrip(b"=")
 
 
 def decode_live(cursor: str | None) -> str | None:

@@ -38,7 +38,7 @@ class Outlet(Protocol):
     async def drained(self) -> None:
         """Wait until it is writable."""
 
-    def write(self, cursor: str, payload: bytes) -> None:
+    def write(self, cursor: bytes, payload: bytes) -> None:
         """Send one event. Does not wait, and does nothing if the client has gone."""
 
 
@@ -52,29 +52,24 @@ class Teller:
         # Asked twice for each event: whoever knows is asked at once.
         self.drained, self.is_writable = outlet.drained, outlet.is_writable
 
-    def give(self, event: HomeTimelineEvent, scene: Scene) -> "Text | asyncio.Task[Text] | None":
+    def give(self, event: HomeTimelineEvent, position: str, scene: Scene) -> "Text | asyncio.Task[Text] | None":
         """Write the event, if that needs no wait; else its text."""
-        text = self._text(event, scene)
+        text = text_of(self._begun.plan, self._begun.context, event, scene)
         if not isinstance(text, Text) or not guards.note_event(self._begun.context, text.cost):
             return text
-        self._write(event, text)
+        self._outlet.write(*text.at(position))
         return None
 
     async def give_slowly(self, late: Sequence[Late], scene: Scene) -> None:
         """Write events that need waits, in order."""
+        plan, context = self._begun.plan, self._begun.context
         # All are begun before any is waited for: what their fields read is read together.
-        texts = [begun or self._text(event, scene) for event, begun in late]
-        for (event, _), text in zip(late, texts, strict=True):
+        texts = [begun or text_of(plan, context, event, scene) for event, _, begun in late]
+        for (_, position, _), text in zip(late, texts, strict=True):
             ready: Text = text if isinstance(text, Text) else await text
-            await guards.charge_event(self._begun.context, ready.cost)
+            await guards.charge_event(context, ready.cost)
             await self._outlet.drained()
-            self._write(event, ready)
-
-    def _text(self, event: HomeTimelineEvent, scene: Scene) -> "Text | asyncio.Task[Text]":
-        return text_of(self._begun.plan, self._begun.context, event, scene)
-
-    def _write(self, event: HomeTimelineEvent, text: Text) -> None:
-        self._outlet.write(*text.at(event.token))
+            self._outlet.write(*ready.at(position))
 
 
 class Deliveries:
@@ -105,11 +100,11 @@ class Deliveries:
             await self._rounds.serve(begun.viewer_id, begun.after, Teller(begun, outlet))
         except Exception as error:
             failure = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
-            outlet.write("", payload(self._schema, ExecutionResult(None, [failure])))
+            outlet.write(b"", payload(self._schema, ExecutionResult(None, [failure])))
         finally:
             guards.settle_events(begun.context)
 
-    async def payloads(self, begun: Begun) -> AsyncGenerator[tuple[str, bytes], None]:
+    async def payloads(self, begun: Begun) -> AsyncGenerator[tuple[bytes, bytes], None]:
         """The same as (cursor, payload as JSON), for whoever can wait."""
         outlet = Waiting()
         delivering = asyncio.create_task(self.deliver(begun, outlet))
@@ -130,7 +125,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self.changed = asyncio.Event()
-        self._events: list[tuple[str, bytes]] = []
+        self._events: list[tuple[bytes, bytes]] = []
         self._empty = asyncio.Event()
         self._empty.set()
         self.is_writable = self._empty.is_set
@@ -138,12 +133,12 @@ class Waiting:
     async def drained(self) -> None:
         await self._empty.wait()
 
-    def write(self, cursor: str, payload: bytes) -> None:
+    def write(self, cursor: bytes, payload: bytes) -> None:
         self._events.append((cursor, payload))
         self._empty.clear()
         self.changed.set()
 
-    def take(self) -> list[tuple[str, bytes]]:
+    def take(self) -> list[tuple[bytes, bytes]]:
         """All that waits."""
         taken, self._events = self._events, []
         self.changed.clear()

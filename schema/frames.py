@@ -42,10 +42,11 @@ class TextFrames(ASGIWebSocketAdapter):
         """Wait until it has, or is gone."""
         await self._protocol.writable.wait()
 
-    def push(self, *parts: bytes) -> None:
-        """One text message, at once. Nothing if the connection closes."""
-        if self.ws.application_state is not WebSocketState.DISCONNECTED:
-            self._protocol.push(frame(*parts))
+    @property
+    def push(self) -> Callable[[bytes], None]:
+        """What sends a whole frame, at once. Nothing if the connection closes."""
+        pushed: Callable[[bytes], None] = self._protocol.push
+        return pushed
 
     def bound(self, unread_bytes: int) -> None:
         """Have the system hold no more for a client that does not read."""
@@ -86,29 +87,28 @@ class TextFrames(ASGIWebSocketAdapter):
 
 def frame(*parts: bytes) -> bytes:
     """A whole text frame (RFC 6455), as servers send them: not masked."""
-    length = sum(map(len, parts))
+    text = b"".join(parts)
+    length = len(text)
     if length < 126:
-        head = bytes((0x81, length))
-    elif length < 1 << 16:
-        head = b"\x81\x7e" + length.to_bytes(2, "big")
-    else:
-        head = b"\x81\x7f" + length.to_bytes(8, "big")
-    return b"".join((head, *parts))
+        return bytes((0x81, length)) + text
+    if length < 1 << 16:
+        return b"\x81\x7e" + length.to_bytes(2, "big") + text
+    return b"\x81\x7f" + length.to_bytes(8, "big") + text
 
 
 class Outlet:
     """Where the events of one operation go: `next` messages, straight to the transport. See schema.delivery.Outlet."""
 
-    __slots__ = ("_frames", "_head", "_operation", "drained", "is_writable")
+    __slots__ = ("_head", "_operation", "_push", "drained", "is_writable")
 
     def __init__(self, frames: TextFrames, operation: Operation[Context, None], drained: Drained) -> None:
-        self._frames, self._operation, self.drained = frames, operation, drained
-        self.is_writable = frames.is_writable
+        self._operation, self.drained = operation, drained
+        self._push, self.is_writable = frames.push, frames.is_writable
         self._head = b'{"id":%b,"type":"next","payload":' % orjson.dumps(operation.id)
 
-    def write(self, _: str, payload: bytes) -> None:
+    def write(self, _: bytes, payload: bytes) -> None:
         if not self._operation.completed:
-            self._frames.push(self._head, payload, b"}")
+            self._push(frame(self._head, payload, b"}"))
 
 
 def authorization_of(payload: Any) -> object:

@@ -3,24 +3,22 @@ and no reader.
 """
 
 import asyncio
-import secrets
-from collections.abc import Awaitable, Hashable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from graphql import DocumentNode, ExecutionResult, execute_subscription_event
 
-from datastore.records import HomeTimelineEvent, TweetAdded
-from resolvers.audience import Scene
+from datastore.records import HomeTimelineEvent
+from resolvers.audience import ANYWHERE, Scene
 from resolvers.context import Context, Watch
 from schema import cursors
 from schema.build import PerchSchema
 from schema.cost import objects
 
-# Stands for the reader's position while a text is made. Random: nobody can write a tweet that holds it.
-_HOLE = f"{secrets.token_hex(16)}/0"
-_HOLE_CURSOR = cursors.encode_live(_HOLE).encode()
+# Stands for the reader's cursor while a text is made.
+_HOLE = cursors.live(ANYWHERE)
 # What in a context says who asks.
 _OF_THE_VIEWER = frozenset({"viewer_id", "session_id", "expires_at", "client_ip", "user_agent", "connection_params"})
 
@@ -50,10 +48,10 @@ class Text:
     personal: bool
     cost: int
 
-    def at(self, position: str) -> tuple[str, bytes]:
+    def at(self, position: str) -> tuple[bytes, bytes]:
         """The cursor of a reader who stands there now, and their JSON."""
-        cursor = cursors.encode_live(position)
-        return cursor, cursor.encode().join(self.parts)
+        cursor = cursors.live(position)
+        return cursor, cursor.join(self.parts)
 
 
 class Plan:
@@ -107,14 +105,15 @@ class Plan:
         return self._text(context, await found)
 
     def _text(self, context: Observed, result: ExecutionResult) -> Text:
-        parts = tuple(payload(self._schema, result).split(_HOLE_CURSOR))
+        parts = tuple(payload(self._schema, result).split(_HOLE))
         return Text(parts, context.asked, objects(result.data))
 
 
 def text_of(plan: Plan, context: Context, event: HomeTimelineEvent, scene: Scene) -> "Text | asyncio.Task[Text]":
-    """The text for this reader, whose event it is; a task where it must be waited for. `scene` holds what was read for
-    it and what was made for others."""
-    key = (plan, *_likeness(event))
+    """The text of an event for one of the readers who are given it; a task where it must be waited for. `scene` holds
+    what was read for it and what was made for others."""
+    # By its identity: readers who are shown the same have the same event.
+    key = plan, id(event)
     found = scene.made.get(key)
     if found is None:
         found = scene.made[key] = _run(plan, context, event, scene)
@@ -125,7 +124,7 @@ def text_of(plan: Plan, context: Context, event: HomeTimelineEvent, scene: Scene
 
 
 def _run(plan: Plan, context: Context, event: HomeTimelineEvent, scene: Scene) -> "Text | asyncio.Task[Text]":
-    return plan.text(Observed(context, scene), replace(event, token=_HOLE))
+    return plan.text(Observed(context, scene), event)
 
 
 async def _behind(
@@ -137,13 +136,6 @@ async def _behind(
         own = _run(plan, context, event, scene)
         text = own if isinstance(own, Text) else await own
     return text
-
-
-def _likeness(event: HomeTimelineEvent) -> tuple[Hashable, ...]:
-    """What two readers' events of one round have in common if they may share a text."""
-    if isinstance(event, TweetAdded):
-        return event.edge.entry_id, event.edge.source, event.edge.retweeter_id
-    return (replace(event, token=_HOLE),)
 
 
 def payload(schema: PerchSchema, result: Any) -> bytes:

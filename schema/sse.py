@@ -150,7 +150,7 @@ class EventStream(Response):
         payloads = self._deliveries.payloads(begun)
         async with aclosing(payloads):
             async for cursor, text in payloads:
-                yield _next(text, cursor)
+                yield _next(text, cursor.decode())
 
 
 def _next(text: bytes, cursor: str = "") -> str:

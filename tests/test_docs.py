@@ -13,7 +13,7 @@ from graphql import build_schema, parse, validate
 
 import app
 from datastore.errors import ErrorCode
-from datastore.mongo import INDEXES
+from datastore.indexes import INDEXES
 from datastore.records import ResyncReason
 from datastore.settings import Settings, settings_table
 

@@ -105,7 +105,7 @@ class Floor:
         while True:
             doc = new_doc(ids.new(now_ms, viewer_id), viewer_id, asked["text"])
             try:
-                await mongo.tweets.insert_one(doc | {"author_followers": author["followers"]})
+                await mongo.db["tweets"].insert_one(doc | {"author_followers": author["followers"]})
                 break
             except DuplicateKeyError:
                 now_ms += 1
@@ -117,7 +117,7 @@ class Floor:
         mongo, tweet_id = self.clients.mongo, globalid.of_type(asked["id"], "Tweet")
         await self._by_ids([tweet_id])
         try:
-            await mongo.likes.insert_one({"_id": {"t": tweet_id, "u": viewer_id}, "at": ids.now_ms()})
+            await mongo.db["likes"].insert_one({"_id": {"t": tweet_id, "u": viewer_id}, "at": ids.now_ms()})
             moved = popularity.move("likes", 1, popularity.unless_author(viewer_id, 1))
             await mongo.tweets.update_one({"_id": tweet_id}, moved)
         except DuplicateKeyError:
@@ -135,7 +135,8 @@ class Floor:
         return [docs[one] for one in tweet_ids if one in docs]
 
     async def _list(self, query: Json, first: int) -> list[Doc]:
-        return await self.clients.mongo.tweets.find(query, BODY).sort("_id", -1).limit(first + 1).to_list()
+        found: list[Doc] = await self.clients.mongo.tweets.find(query, BODY).sort("_id", -1).limit(first + 1).to_list()
+        return found
 
     async def _page(self, viewer_id: int, kind: CursorKind, found: Sequence[Doc], first: int) -> Json:
         shown = await self._shown(viewer_id, found[:first])

@@ -104,7 +104,7 @@ async def timelines(bench: Bench, star: int, readers: list[int], round_: int) ->
         await fanout.flush()
     names = [keys.presence(reader), keys.reader_stream(reader)]
     async with bench.seen(f"resume: {Bounds().events_kept} events"):
-        assert len((await bench.scripts.run("resume", names, start, 900_000))[2]) == Bounds().events_kept
+        assert len((await bench.scripts.run("resume", names, start, 900_000))[2]) == 2 * Bounds().events_kept
 
 
 async def copies(bench: Bench) -> None:

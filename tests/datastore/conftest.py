@@ -9,7 +9,7 @@ from datastore.settings import Settings
 from tests.emptied import emptied
 
 # Where the calls of the drivers differ, or how they fail. MONGO_DRIVER=pymongo in the environment runs all on one.
-BOTH = {"test_mongo", "test_changes", "test_session_ends", "test_sessions", "test_together"}
+BOTH = {"test_mongo", "test_changes", "test_session_ends", "test_sessions", "test_together", "test_writes"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

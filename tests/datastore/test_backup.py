@@ -11,8 +11,9 @@ from datastore import bulk, ids
 from datastore.backup import BackupError, backup, restore
 from datastore.entries import Entries
 from datastore.follows import Follows
+from datastore.indexes import INDEXES
 from datastore.likes import Likes
-from datastore.mongo import INDEXES, Doc, Mongo
+from datastore.mongo import Doc, Mongo
 from datastore.retweets import Retweets
 from datastore.settings import Settings
 from datastore.tweets import Tweets

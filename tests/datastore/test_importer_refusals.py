@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from datastore import importer
 from datastore.importer import ImportStopped
-from datastore.mongo import INDEXES, Mongo
+from datastore.indexes import INDEXES
+from datastore.mongo import Mongo
 from tests.datastore.importing import Rows, assert_exact, edges_file, edges_of, load, power_law, write
 
 

@@ -20,7 +20,7 @@ from datastore.tweets import new_doc
 NOW_MS = 1_780_000_000_000
 AUTHOR, FAN = 11, 12
 # Commands of a process that are sent only when it is its turn.
-_COMMANDS = ("insert_one", "find_one", "update_one", "delete_one")
+_COMMANDS = ("insert_one", "find_one", "update_one", "move_one", "delete_one")
 
 
 class DeathError(Exception):
@@ -45,7 +45,7 @@ class Process:
             self.lost += "alive" in document
         if (collection, name) == ("retweets", "update_one"):
             self.lost -= answer.modified_count
-        if collection == "tweets" and name == "update_one":
+        if (collection, name) == ("tweets", "move_one"):
             self.lost = 0
 
     def __getattr__(self, name: str) -> "Gated":

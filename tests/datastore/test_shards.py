@@ -8,7 +8,8 @@ import app
 from datastore import ids
 from datastore.doctor import MongoDoctor
 from datastore.findings import Verdict
-from datastore.mongo import INDEXES, Mongo
+from datastore.indexes import INDEXES
+from datastore.mongo import Mongo
 from datastore.processes import DevServerError
 from datastore.settings import Settings
 from datastore.shards import PLAN, NoRouterError, commands, lines, run

@@ -1,7 +1,6 @@
 """Terms: spellings that are the same, words where scripts have none, and queries that find the text they are from."""
 
 import re
-import time
 
 import pytest
 from hypothesis import given
@@ -131,11 +130,11 @@ def test_words_between_spaces_are_the_terms(words: list[str]) -> None:
     assert set(terms.of_query(" ".join(words)).terms) == found
 
 
-def test_long_and_hostile_texts_are_read_fast() -> None:
-    began = time.monotonic()
-    for text in ("#" * 10_000, "@a" * 5000, "http://" * 1500, "\u0301" * 10_000, "rt@" * 3000, "東" * 10_000):
-        terms.of_text(text)
-    assert time.monotonic() - began < 2
+# What took time by the square of the length would take hours for these.
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("again", ["#", "@a", "http://", "\u0301", "rt@", "東"])
+def test_long_and_hostile_texts_are_read_in_time_that_grows_as_they_do(again: str) -> None:
+    terms.of_text(again * 100_000)
 
 
 # People

@@ -1,8 +1,6 @@
 """What requests ask at the same time they share, and each has what they asked for, by their own deadline."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -17,22 +15,9 @@ from datastore.retweets import Retweets
 from datastore.together import BATCHES_AT_ONCE, QUESTIONS_AT_ONCE, Find, together
 from datastore.tweets import Tweets
 from datastore.users import Users
+from tests.datastore.profiling import profiled
 
 NOW_MS = 1_780_000_000_000
-
-
-@asynccontextmanager
-async def profiled(mongo: Mongo) -> AsyncIterator[list[str]]:
-    """What this database was asked meanwhile, by the kind of the question."""
-    seen: list[str] = []
-    await mongo.db.command("profile", 2)
-    try:
-        yield seen
-    finally:
-        await mongo.db.command("profile", 0)
-        asked = mongo.db["system.profile"].find({"ns": {"$ne": f"{mongo.db.name}.system.profile"}})
-        seen += [next(iter(doc["command"])) for doc in await asked.to_list(None)]
-        await mongo.db["system.profile"].drop()
 
 
 async def people(mongo: Mongo, count: int) -> list[int]:

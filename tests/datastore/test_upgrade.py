@@ -11,7 +11,8 @@ import pytest
 from datastore import counters, ids, upgrade
 from datastore.backup import backup, restore
 from datastore.errors import DomainError
-from datastore.mongo import INDEXES, Doc, Mongo
+from datastore.indexes import INDEXES
+from datastore.mongo import Doc, Mongo
 from datastore.passes import Passes
 from datastore.records import Tweet
 from datastore.retweets import Retweets

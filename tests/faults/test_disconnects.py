@@ -10,9 +10,9 @@ import psutil
 
 from realtime import keys
 from schema import globalid
+from tests.bare import Bare, connected
 from tests.faults.box import SERVERS, Box, eventually
-from tests.faults.sockets import Bare
-from tests.perch import Person
+from tests.perch import LIVE, Person
 
 # Each of ten people has a hundred.
 CROWD, PEOPLE = 1000, 10
@@ -49,8 +49,8 @@ async def held(box: Box) -> Held:
 
 async def opened(people: list[Person], stage: int, number: int) -> Bare:
     """A connection that got so far."""
-    made = Bare(people[number % PEOPLE])
-    await made.connect()
+    person = people[number % PEOPLE]
+    made = await connected(person.perch.url, person.token, LIVE)
     if stage > 0:
         made.begin()
     if stage > 1:

@@ -6,12 +6,12 @@ import shutil
 import time
 from random import Random
 
+from tests.bare import Bare
+from tests.bare import crowd as sockets
 from tests.faults.box import Box, eventually
 from tests.faults.crowds import crowd, judged
 from tests.faults.misfortunes import pubsub_cut
 from tests.faults.writers import writing
-from tests.live.crowd import Bare
-from tests.live.crowd import crowd as sockets
 from tests.perch import LIVE, PATIENCE_SECONDS, Person
 
 # Each of so many readers has so many subscriptions at each of the two servers.

@@ -289,7 +289,8 @@ async def left(mongo: Mongo, user_id: int) -> int:
         ("emails", "of"),
     ]
     counts = [await mongo.db[name].count_documents({field: user_id}) for name, field in sides]
-    return sum(counts) + await mongo.tweets.count_documents({"author": user_id, "alive": True})
+    written: int = await mongo.tweets.count_documents({"author": user_id, "alive": True})
+    return sum(counts) + written
 
 
 async def mentions(perch: Perch, words: list[str]) -> list[str]:

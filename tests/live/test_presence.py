@@ -103,7 +103,7 @@ async def test_a_chain_of_top_users_that_begins_anew_knows_no_place_of_the_old_o
     await services.follows.add(reader_id, author_id, 0)
     old = await services.hub.top_position()
     await top_users.announce(author_id, 1 << 42)
-    assert [event.entry_id for event in (await services.hub.missed_of_top_users(reader_id, old))[0]] == [1 << 42]
+    assert [said.entry_id for _, said in (await services.hub.missed_of_top_users(reader_id, old))[0]] == [1 << 42]
     # Evicted alone: the stream is still there.
     await perch.redis.unlink(keys.TOP_PRESENCE)
     if begun_by == "a reader":

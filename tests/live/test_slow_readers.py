@@ -11,10 +11,10 @@ import websockets
 
 from datastore import ids
 from realtime import keys
-from realtime.reader import QUEUE_LIMIT, Numbered
+from realtime.reader import QUEUE_LIMIT, Said
 from resolvers.rounds import EVENTS_AT_ONCE
 from schema import cursors, globalid
-from tests.live.crowd import Bare, crowd, unread_bytes
+from tests.bare import Bare, crowd, unread_bytes
 from tests.perch import LIVE, PATIENCE_SECONDS, Perch, Person, serving
 
 # Each answer names its operation twice. All together they are more than the system buffers between two sockets.
@@ -51,7 +51,7 @@ async def test_a_reader_who_stops_reads_on_from_where_they_were_or_is_told_to_re
     async with services.hub.attach(globalid.of_type(reader.id, "User")) as attached:
         events = attached.events(cursors.decode_live((await reader.home())["liveCursor"]))
         await author.post("first")
-        seen: list[Numbered] = [await asyncio.wait_for(anext(events), PATIENCE_SECONDS)]
+        seen: list[Said] = [(await asyncio.wait_for(anext(events), PATIENCE_SECONDS))[1]]
         expected = [globalid.of_type((await author.post("one"))["id"], "Tweet")]
         for number in range(posts - 1):
             tweet = await services.tweets.add(author_id, f"number {number}", ids.now_ms())
@@ -59,9 +59,9 @@ async def test_a_reader_who_stops_reads_on_from_where_they_were_or_is_told_to_re
         await perch.settle()
         assert len(attached.own.queue) <= QUEUE_LIMIT
         while len(seen) <= posts and seen[-1].kind != "s":
-            event = await asyncio.wait_for(anext(events), PATIENCE_SECONDS)
+            _, said = await asyncio.wait_for(anext(events), PATIENCE_SECONDS)
             # Events are handled at least once: the follow may be told again.
-            seen += [event] if event.reason != "FOLLOWS_CHANGED" else []
+            seen += [said] if said.reason != "FOLLOWS_CHANGED" else []
         await events.aclose()
     given = [event.entry_id for event in seen[1:] if event.kind == "+"]
     assert given == expected[: len(given)]

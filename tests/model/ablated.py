@@ -9,7 +9,7 @@ from datastore.events import Event
 from datastore.users import Users
 from realtime import handlers, keys, top_users
 from realtime.handlers import Rooms
-from realtime.reader import Chain, MissedBy, Numbered, Reader
+from realtime.reader import STATE_LOST, Chain, MissedBy, Reader, Said
 from realtime.timelines import Names, Skeleton, Timelines
 from realtime.top_users import TopUsers
 
@@ -34,10 +34,10 @@ async def read_before_claim(self: Timelines, names: Names, read: Callable[[int],
     return bool(await self._scripts.run("build_finish", names, *head, *entries))
 
 
-def any_next(self: Chain, previous: str, event: Numbered) -> None:
-    self.queue.append(event)
-    self.tail = event.token
-    self.wake.set()
+def any_next(self: Chain, previous: str, token: str, said: Said) -> None:
+    self.queue.append((token, said))
+    self.tail = token
+    self.wake.call()
 
 
 async def push_and_look_no_more(rooms: Rooms, author_id: int, entry_id: int, *_: Any) -> None:
@@ -144,7 +144,7 @@ _next = Reader._next
 
 def lower_head(self: Reader) -> Chain | None:
     if self.own.queue and self.top.queue:
-        return min(self.own, self.top, key=lambda chain: chain.queue[0].entry_id)
+        return min(self.own, self.top, key=lambda chain: chain.queue[0][1].entry_id)
     return _next(self)
 
 
@@ -158,7 +158,7 @@ async def believe_an_older_place(self: Reader, chain: Chain, missed_by: MissedBy
     chain.stale, position = False, chain.position
     missed, last = await missed_by(self.reader_id, position)
     if missed is None:
-        missed = [Numbered(last, "s")]
+        missed = [(last, STATE_LOST)]
         if chain is self.own:
             self.top.start(await self._source.top_position())
     chain.fill(missed, last)

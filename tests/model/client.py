@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from datastore.records import HomeTimeline, ResyncReason
 from realtime import keys
-from realtime.reader import Numbered, Reader, for_others, parse
+from realtime.reader import Reader, Said, for_others, parse
 from resolvers.context import Services
 from resolvers.timelines import hydrate, visible
 from tests.model.oracle import History
@@ -30,7 +30,7 @@ class Process:
         self.services: Services = world.services()
         self.readers: list[Reader] = []
         self.messages: deque[tuple[str, str]] = deque()
-        self._unmatched: deque[tuple[str, Numbered]] = deque()
+        self._unmatched: deque[tuple[str, str, Said]] = deque()
 
     def publish(self, channel: str, data: str) -> None:
         """A message sets out for here if anybody here listens to it."""
@@ -41,24 +41,24 @@ class Process:
         """The oldest message arrives."""
         channel, data = self.messages.popleft()
         previous, token, payload = data.split(":", 2)
-        event = parse(token, payload)
+        said = parse(payload)
         if channel == keys.TOP_CHANNEL:
-            self._unmatched.append((previous, event))
+            self._unmatched.append((previous, token, said))
             if len(self._unmatched) == 1:
                 await self.world.scheduler.start(f"match@{self.name}", self.name, self._match())
         for reader in self.readers:
             if keys.reader_channel(reader.reader_id) == channel:
-                reader.own.offer(previous, event)
+                reader.own.offer(previous, token, said)
 
     async def _match(self) -> None:
         while self._unmatched:
-            previous, event = self._unmatched[0]
+            previous, token, said = self._unmatched[0]
             readers = list(self.readers)
-            pairs = {(reader.reader_id, event.author_id) for reader in readers}
+            pairs = {(reader.reader_id, said.author_id) for reader in readers}
             followed = await self.services.follows.existing(pairs) if pairs else set()
             for reader in readers:
-                mine = (reader.reader_id, event.author_id) in followed
-                reader.top.offer(previous, event if mine else for_others(event))
+                mine = (reader.reader_id, said.author_id) in followed
+                reader.top.offer(previous, token, said if mine else for_others(said))
             self._unmatched.popleft()
 
     def reconnect(self) -> None:
@@ -85,38 +85,37 @@ class Chains:
 
     def __init__(self, history: History) -> None:
         self._history = history
-        # (channel, previous token) -> its event, and the moment of its numbering.
-        self._links: dict[tuple[str, str], tuple[Numbered, int]] = {}
+        # (channel, previous token) -> the token of its event, what that says, and the moment of its numbering.
+        self._links: dict[tuple[str, str], tuple[str, Said, int]] = {}
 
     def note(self, channel: str, data: str) -> None:
         """An event was numbered."""
         if data.count(":") >= 2:
             previous, token, payload = data.split(":", 2)
-            self._links[channel, previous] = parse(token, payload), self._history.now
+            self._links[channel, previous] = token, parse(payload), self._history.now
 
-    def check(self, reader_id: int, after: str, event: Numbered) -> None:
+    def check(self, reader_id: int, after: str, position: str, said: Said) -> None:
         """The event must be the next one behind `after`, in its own stream or in the shared one. Passed over there is
         only what somebody wrote whom the reader did not follow."""
-        if event.kind == "s" and event.reason in (ResyncReason.STATE_LOST, ResyncReason.SLOW_CONSUMER):
+        if said.reason in (ResyncReason.STATE_LOST, ResyncReason.SLOW_CONSUMER):
             return
-        (own, _, top), (own_then, _, top_then) = after.partition("/"), event.token.partition("/")
-        last: Numbered | None = None
+        (own, _, top), (own_then, _, top_then) = after.partition("/"), position.partition("/")
+        last: Said | None = None
         if own_then != own:
-            last, _ = self._links.get((keys.reader_channel(reader_id), own), (None, 0))
-            must(last is not None and last.token == own_then, f"a hole or a repeat in the stream at {event}")
+            token, last, _ = self._links.get((keys.reader_channel(reader_id), own), ("", None, 0))
+            must(token == own_then, f"a hole or a repeat in the stream at {said}")
         elif top_then == top:
-            must(False, f"an event that moves no position: {event}")
+            must(False, f"an event that moves no position: {said}")
         while top_then != top:
             link = self._links.get((keys.TOP_CHANNEL, top))
-            must(link is not None, f"the shared stream does not lead from {after} to {event}")
-            passed, numbered_at = link or (event, 0)
-            top = passed.token
+            must(link is not None, f"the shared stream does not lead from {after} to {said}")
+            top, passed, numbered_at = link or (top_then, said, 0)
             if top == top_then and own_then == own:
                 last = passed
             elif self._history.follows_throughout(reader_id, passed.author_id, numbered_at):
                 must(False, f"passed over in the shared stream: {passed}")
-        told = (event.kind, event.entry_id, event.reason)
-        must(last is not None and (last.kind, last.entry_id, last.reason) == told, f"{event} is not {last}")
+        told = (said.kind, said.entry_id, said.reason)
+        must(last is not None and (last.kind, last.entry_id, last.reason) == told, f"{said} is not {last}")
 
 
 # (reader, rooms, how many, entry id to start behind, whether to ask for a live cursor) -> a page that was held
@@ -144,10 +143,10 @@ class Client:
         reader = Reader(self.person, process.services.hub)
         process.readers.append(reader)
         try:
-            async for event in reader.events(self.after):
-                self._chains.check(self.person, self.after, event)
-                await self._take(process, event)
-                self.after = event.token
+            async for position, said in reader.events(self.after):
+                self._chains.check(self.person, self.after, position, said)
+                await self._take(process, said)
+                self.after = position
                 self.taken += 1
         finally:
             if reader in process.readers:
@@ -166,15 +165,15 @@ class Client:
         the set that is being built."""
         self._set_lost = True
 
-    async def _take(self, process: Process, event: Numbered) -> None:
-        if event.kind == "s":
+    async def _take(self, process: Process, said: Said) -> None:
+        if said.kind == "s":
             await self._page(process)
-        elif event.kind == "-":
-            self.entries.discard(event.entry_id)
-            self._added.discard(event.entry_id)
-        elif await self._shows(process, event.entry_id):
-            self._in_order(event)
-            self.entries.add(event.entry_id)
+        elif said.kind == "-":
+            self.entries.discard(said.entry_id)
+            self._added.discard(said.entry_id)
+        elif await self._shows(process, said.entry_id):
+            self._in_order(said)
+            self.entries.add(said.entry_id)
 
     async def _shows(self, process: Process, entry_id: int) -> bool:
         """As resolvers.live: hydrated and filtered as on a page."""
@@ -185,19 +184,19 @@ class Client:
         must(allowed or not shown, f"an event shows {entry_id}, which may not be seen")
         return bool(shown)
 
-    def _in_order(self, event: Numbered) -> None:
+    def _in_order(self, said: Said) -> None:
         """One author's entries come in the order in which they were written, each once: those of top users at least
         once, for their author is named. What the page showed may come again, at any time."""
         history = self._world.history
-        again = event.entry_id in self._added
-        must(not again or self._set_lost or bool(event.author_id), f"added twice: {event}")
-        author, born = history.entries[event.entry_id].author, history.born[event.entry_id]
+        again = said.entry_id in self._added
+        must(not again or self._set_lost or bool(said.author_id), f"added twice: {said}")
+        author, born = history.entries[said.entry_id].author, history.born[said.entry_id]
         # Relayed again, an old tweet is new to whoever has followed since and is not merged yet: a resync follows.
         merged = author == self.person or self._world.conveyor.settled((self.person, author))
-        known = again or event.entry_id in self.entries
+        known = again or said.entry_id in self.entries
         # Requests that overlap may take their ids in one order and be written in the other: then both are right.
         before = self._of_author[author]
-        late = any(event.entry_id < id_ and born < moment for id_, moment in before)
-        must(known or not merged or not late, f"out of order: {event}")
-        self._added.add(event.entry_id)
-        before.append((event.entry_id, born))
+        late = any(said.entry_id < id_ and born < moment for id_, moment in before)
+        must(known or not merged or not late, f"out of order: {said}")
+        self._added.add(said.entry_id)
+        before.append((said.entry_id, born))

@@ -22,7 +22,7 @@ Written = Callable[[str], None]
 # (channel, data) has just been published.
 Published = Callable[[str, str], None]
 
-_WRITES = ("insert", "update", "delete", "find_one_and")
+_WRITES = ("insert", "update", "move", "delete", "find_one_and")
 
 
 class GatedMongo:

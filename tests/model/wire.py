@@ -113,6 +113,9 @@ class Collection:
         answer = self._wire.command({"update": self.name, "updates": [{"q": query, "u": change, "multi": multi}]})
         return SimpleNamespace(matched_count=answer["n"], modified_count=answer["nModified"])
 
+    def move_one(self, query: Doc, change: Any) -> None:
+        self.update_one(query, change)
+
     def update_many(self, query: Doc, change: Any) -> Any:
         return self.update_one(query, change, multi=True)
 

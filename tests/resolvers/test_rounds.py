@@ -32,14 +32,14 @@ class Client:
         self.waited_for.set()
         await self._read.wait()
 
-    def give(self, event: HomeTimelineEvent, _: Scene) -> None:
+    def give(self, event: HomeTimelineEvent, _position: str, _: Scene) -> None:
         assert self.is_writable(), "given more than it has read"
         self._take(event)
 
     async def give_slowly(self, late: Sequence[Late], _: Scene) -> None:
         await self.drained()
         self.slowly += len(late)
-        for event, _begun in late:
+        for event, _position, _begun in late:
             self._take(event)
 
     def _take(self, event: HomeTimelineEvent) -> None:

@@ -37,7 +37,7 @@ async def refusal(perch: Perch, **given: Any) -> tuple[str, list[str]]:
 
 
 async def kept(perch: Perch, username: str) -> Doc:
-    doc = await perch.mongo.users.find_one({"name_key": username.lower()})
+    doc: Doc | None = await perch.mongo.users.find_one({"name_key": username.lower()})
     assert doc
     return doc
 

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any
 
 from datastore.settings import Settings
-from tests.perch import serving
+from tests.perch import PATIENCE_SECONDS, serving
 
 SECONDS = 0.5
 BODY = json.dumps({"query": '{ user(username: "nobody") { id } }'}).encode()
@@ -30,9 +30,11 @@ async def test_a_connection_outlives_the_deadline_of_the_requests_that_came_befo
         reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
         # Three at once: the server stops reading, and a request of its own lets it go on.
         writer.write(3 * REQUEST)
-        begun, seen = monotonic(), [await answered(reader) for _ in range(3)]
-        while monotonic() < begun + 2 * SECONDS:
-            writer.write(REQUEST)
-            seen.append(await answered(reader))
-        assert [errors for errors in seen if errors] == []
+        begun = monotonic()
+        refused = [await answered(reader) for _ in range(3)]
+        # A machine that stands still may cost a request its time, but never those behind it on the connection.
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while refused[-1] or monotonic() < begun + 2 * SECONDS:
+                writer.write(REQUEST)
+                refused.append(await answered(reader))
         writer.close()
