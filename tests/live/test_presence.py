@@ -1,15 +1,16 @@
 """A place in the stream lives and dies with those who watch; what never came is found; what cannot be shown is told."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from datastore import ids
 from realtime import keys
 from realtime.pipeline import open_rooms
+from realtime.reader import Reader, Source
 from realtime.timelines import Bounds
-from schema import globalid
+from schema import cursors, globalid
 from tests.perch import PATIENCE_SECONDS, Perch, Person, serving
 
 DAY_MS = 24 * 3600 * 1000
@@ -110,3 +111,43 @@ async def test_a_chain_of_top_users_that_begins_anew_knows_no_place_of_the_old_o
         await services.hub.top_position()
     await top_users.announce(author_id, (1 << 42) + 4096)
     assert (await services.hub.missed_of_top_users(reader_id, old))[0] is None
+
+
+class Held:
+    """What a reader reads from: a hub, whose answers about the reader's own stream wait until they are let go."""
+
+    def __init__(self, hub: Any) -> None:
+        self._hub, self.sweep_seconds = hub, hub.sweep_seconds
+        self.read, self.let_go = asyncio.Event(), asyncio.Event()
+        self.missed_of_top_users = hub.missed_of_top_users
+
+    async def missed(self, reader_id: int, position: str) -> Any:
+        found = await self._hub.missed(reader_id, position)
+        self.read.set()
+        await self.let_go.wait()
+        return found
+
+
+async def test_what_comes_while_the_stream_is_read_needs_no_sweep_to_be_found(
+    perch: Perch, pair: tuple[Person, Person]
+) -> None:
+    reader, author = pair
+    async with serving(perch.settings.model_copy(update={"sweep_seconds": 600})) as patient:
+        hub: Any = patient.endpoint._services.hub
+        source = Held(hub)
+        held = Reader(id_of(reader), cast(Source, source))
+        events: Any = held.events(cursors.decode_live((await reader.home())["liveCursor"]))
+        async with asyncio.timeout(2 * PATIENCE_SECONDS):
+            await hub.enter(held)
+            first = asyncio.create_task(anext(events))
+            await source.read.wait()
+            posted = await author.post("while it was read")
+            while not held.own.queue:
+                await asyncio.sleep(0.01)
+            source.let_go.set()
+            _, said = await first
+            while said.reason:  # handled at least once: the follow may be told again
+                _, said = await anext(events)
+        assert said.entry_id == globalid.of_type(posted["id"], "Tweet")
+        await events.aclose()
+        await hub.leave(held)
