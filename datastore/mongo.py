@@ -123,14 +123,18 @@ class Mongo:
     def _open(self, database: str, reads: Any) -> None:
         self.db = self.client.get_database(database, write_concern=WriteConcern("majority"), read_preference=reads)
         limit = partial(within, self._shared_seconds)
+
+        def shared(name: str) -> Shared:
+            return Shared(self.db[name], _WRITES, limit)
+
         # What requests write to; anything else of these is the driver's as well.
-        self.users = Shared(self.db["users"], _WRITES, limit)
-        self.tweets = Shared(self.db["tweets"], _WRITES, limit)
-        self.idempotency = Shared(self.db["idempotency"], _WRITES, limit)
-        self.follows = Shared(self.db["follows"], _WRITES, limit)
-        self.likes = Shared(self.db["likes"], _WRITES, limit)
-        self.retweets = Shared(self.db["retweets"], _WRITES, limit)
-        self.retweet_pairs = Shared(self.db["retweet_pairs"], _WRITES, limit)
+        self.users = shared("users")
+        self.tweets = shared("tweets")
+        self.idempotency = shared("idempotency")
+        self.follows = shared("follows")
+        self.likes = shared("likes")
+        self.retweets = shared("retweets")
+        self.retweet_pairs = shared("retweet_pairs")
         self.sessions = self.db["sessions"]
         self.blocks = self.db["blocks"]
         self.names = self.db["names"]

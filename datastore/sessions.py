@@ -6,9 +6,12 @@ from datetime import UTC, datetime, timedelta
 from datastore import ids
 from datastore.mongo import Doc, DuplicateKeyError, Mongo
 from datastore.records import Session
+from datastore.together import Keyed, Look
 
 # A replay of any of the last so many spent refresh tokens ends the session; older ones are only refused.
 SPENT_KEPT = 50
+# Without what only a refresh needs.
+_OPEN = Keyed("sessions", {"user": 1, "used": 1, "agent": 1, "expires": 1})
 
 
 class Sessions:
@@ -20,6 +23,7 @@ class Sessions:
     def __init__(
         self, mongo: Mongo, lifetime: timedelta, ended: Callable[[int | None], None] = lambda session_id: None
     ) -> None:
+        self._mongo = mongo
         self._sessions = mongo.sessions
         self._lifetime = lifetime
         self._ended = ended
@@ -62,9 +66,9 @@ class Sessions:
         return _session(before | {"used": now, "expires": now + self._lifetime})
 
     async def get(self, session_id: int, now: datetime) -> Session | None:
-        """The session, None if it has ended."""
-        doc = await self._sessions.find_one({"_id": session_id, "expires": {"$gt": now}}, {"spent": 0})
-        return _session(doc) if doc else None
+        """The session, None if it has ended. At most one round trip, shared with whoever asks meanwhile."""
+        found = await Look(self._mongo, _OPEN, [session_id], _sessions).alone()
+        return next((session for session in found if session.expires_at > now), None)
 
     async def get_many(self, session_ids: Sequence[int], now: datetime) -> list[Session]:
         """Those of the sessions that have not ended, in no order. One round trip."""
@@ -102,6 +106,10 @@ class Sessions:
         query: Doc = {"user": user_id} | ({"_id": {"$ne": but}} if but is not None else {})
         await self._sessions.delete_many(query)
         self._ended(None)
+
+
+def _sessions(docs: Sequence[Doc]) -> list[Session]:
+    return [*map(_session, docs)]
 
 
 def _session(doc: Doc) -> Session:

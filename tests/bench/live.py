@@ -14,8 +14,8 @@ import json
 import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from datastore.settings import Settings
 from resolvers import accounts
 from resolvers.context import Context
 from tests.bench import stages
-from tests.bench.machine import cpu_seconds, servers
+from tests.bench.machine import cpu_seconds, family, servers
 from tests.forked import Running
 from tests.perch import free_port
 from tests.processes import ROOT, Cluster, kill
@@ -60,6 +60,7 @@ class Client:
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self.pid = process.pid
 
     async def tell(self, command: str, **given: Any) -> dict[str, Any]:
         """Run a command there, and give its answer."""
@@ -224,7 +225,21 @@ def arrived(told: dict[str, Any], expected: int) -> str:
     )
 
 
-async def mutations(pid: int, url: str, http_url: str, world: World, readers: int, told_by: Sequence[str]) -> None:
+@contextmanager
+def used(names: Mapping[int, str]) -> Iterator[dict[str, float]]:
+    """The seconds of CPU that each process uses meanwhile that this bench has started; known at the end, under these
+    names or their own."""
+    found: dict[str, float] = {}
+    before = {pid: cpu_seconds(pid) for pid in family()}
+    yield found
+    for pid, name in family().items():
+        if pid in before:
+            found[names.get(pid, name)] = cpu_seconds(pid) - before[pid]
+
+
+async def mutations(
+    processes: Mapping[str, int], url: str, http_url: str, world: World, readers: int, told_by: Sequence[str]
+) -> None:
     """From the mutation to the socket, and where the time goes by the processes that tell."""
     authors = readers // FOLLOWERS
     async with client() as sockets, client() as poster:
@@ -234,13 +249,17 @@ async def mutations(pid: int, url: str, http_url: str, world: World, readers: in
         await poster.tell("post", **posting | {"seconds": 2})
         await asyncio.sleep(1)
         await sockets.tell("forget")
-        began, before = cpu_seconds(pid), await stages.ages(told_by)
-        posted = await poster.tell("post", **posting | {"seconds": SECONDS, "from": 2 * 10**6})
-        told = await sockets.tell("wait", events=posted["accepted"] * FOLLOWERS, ms=10_000)
+        before = await stages.ages(told_by)
+        named = {pid: name for name, pid in processes.items()} | {sockets.pid: "sockets' client", poster.pid: "poster"}
+        with used(named) as taken:
+            posted = await poster.tell("post", **posting | {"seconds": SECONDS, "from": 2 * 10**6})
+            told = await sockets.tell("wait", events=posted["accepted"] * FOLLOWERS, ms=10_000)
+        each = {name: 1000 * seconds / posted["accepted"] for name, seconds in taken.items()}
+        cpu = ", ".join(f"{name} {each[name]:.2f} ms" for name in sorted(each, key=lambda name: -each[name]))
         print(
             f"Perch: {posted['accepted']:,} of {posted['posted']:,} mutations at {POSTS_A_SECOND} a second (p99"
             f" {posted['p99']:.0f} ms), to {readers:,} sockets: {arrived(told, posted['accepted'] * FOLLOWERS)};"
-            f" server {100 * (cpu_seconds(pid) - began) / SECONDS:.0f} % of a core;"
+            f" CPU for each: {cpu};"
             f" from the id on: {stages.told(before, await stages.ages(told_by))}",
             flush=True,
         )
@@ -299,7 +318,7 @@ async def measured(settings: Settings, folder: Path, flags: Flags, stack: AsyncE
     clients = await stack.enter_async_context(app.clients(settings))
     services = await stack.enter_async_context(app.services_of(settings, clients))
     work_port = free_port()
-    await cluster.start("work", WORK_PORT=str(work_port))
+    worker = await cluster.start("work", WORK_PORT=str(work_port))
     server = await cluster.start("serve")
     other = await cluster.second_server()
     http = f"http://127.0.0.1:{cluster.port}"
@@ -332,7 +351,8 @@ async def measured(settings: Settings, folder: Path, flags: Flags, stack: AsyncE
         await delivery("Node ", peer.pid, peer_url, names[: flags.readers], flags.letters, publish)
     if "mutations" in flags.rows:
         told_by = (http, f"http://127.0.0.1:{work_port}")
-        await mutations(server.pid, url, f"{http}/graphql", world, flags.readers, told_by)
+        processes = {"server": server.pid, "worker": worker.pid, "Node server": peer.pid}
+        await mutations(processes, url, f"{http}/graphql", world, flags.readers, told_by)
     if "storm" in flags.rows:
         await storm(server, url, f"ws://127.0.0.1:{other.port}/graphql", world, flags.storm)
 
