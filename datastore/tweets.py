@@ -201,11 +201,15 @@ class Tweets:
     async def by_author(self, author_id: int, first: int, before: int | None, replies: bool = False) -> list[Tweet]:
         """Up to `first` tweets of one author, newest first, with ids below `before`; with `replies` those too."""
         query: Doc = {"author": author_id, "alive": True}
-        return await self._list(query if replies else query | {"is_reply": False}, first, before)
+        return await self._find_list(query if replies else query | {"is_reply": False}, first, before).alone()
 
     async def replies_to(self, tweet_id: int, first: int, before: int | None) -> list[Tweet]:
         """Up to `first` replies to a tweet, newest first, with ids below `before`."""
-        return await self._list({"reply_to": tweet_id, "alive": True}, first, before)
+        return await self._find_list({"reply_to": tweet_id, "alive": True}, first, before).alone()
+
+    def find_replies(self, tweet_id: int, first: int) -> Find[list[Tweet]]:
+        """The newest of `replies_to`, to be asked together with others."""
+        return self._find_list({"reply_to": tweet_id, "alive": True}, first, None)
 
     async def newest(self, author_ids: Sequence[int], bounds: Doc, first: int) -> list[int]:
         """The newest `first` ids of tweets by at most 200 authors within the id bounds, newest first. Covered."""
@@ -233,11 +237,10 @@ class Tweets:
         cursor = self._tweets.find(query | {"alive": True}, {"_id": 1}).sort("_id", -1).hint(index)
         return [doc["_id"] async for doc in cursor.limit(first)]
 
-    async def _list(self, query: Doc, first: int, before: int | None) -> list[Tweet]:
+    def _find_list(self, query: Doc, first: int, before: int | None) -> Find[list[Tweet]]:
         if before is not None:
             query["_id"] = {"$lt": before}
-        find = Find(self._mongo, "tweets", query, _BODY, lambda docs: [*map(_tweet, docs)], {"_id": -1}, first)
-        return await find.alone()
+        return Find(self._mongo, "tweets", query, _BODY, lambda docs: [*map(_tweet, docs)], {"_id": -1}, first)
 
 
 def ids_of(docs: Sequence[Doc]) -> list[int]:

@@ -96,8 +96,10 @@ class Loaders:
         self._seen: asyncio.Future[Copies | None] | None = None
         # Of tweets, where they are others.
         self.tweet_copies: Copies | None = None
+        # The newest replies to a tweet that its parent has read ahead, by the tweet and by how many were asked for.
+        self.replies: dict[tuple[int, int], list[Tweet]] = {}
         self.users: Loader[int, User | None] = Loader(self.profiles, "users")
-        self.tweets: Loader[int, Tweet | None] = Loader(self._living_tweets, "tweets")
+        self.tweets: Loader[int, Tweet | None] = Loader(self.shown, "tweets")
         self.follows: Loader[tuple[int, int], bool] = Loader(_membership(follows.existing), "follows")
         self.likes: Loader[tuple[int, int], bool] = Loader(_membership(likes.existing), "likes")
         self.retweets: Loader[tuple[int, int], bool] = Loader(_membership(retweets.existing), "retweets")
@@ -145,7 +147,8 @@ class Loaders:
                 self.users.ready(user_id, user)
         return {user_id for user_id in user_ids if self.users.load(user_id)}
 
-    async def _living_tweets(self, tweet_ids: list[int]) -> list[Tweet | None]:
+    async def shown(self, tweet_ids: Sequence[int]) -> list[Tweet | None]:
+        """In order, None for what is deleted or whose author is gone; the others' authors are ready afterwards."""
         found = await self.bodies(tweet_ids)
         living = {tweet.id for tweet in await self.living([tweet for tweet in found if tweet])}
         return [tweet if tweet and tweet.id in living else None for tweet in found]

@@ -29,15 +29,6 @@ async def readable(context: Context, tweet: Tweet | None) -> Tweet | None:
     return tweet
 
 
-async def readable_alone(context: Context, tweet: Tweet | None, wanted: Collection[str]) -> Tweet | None:
-    """As `readable`, for the only tweet asked for: what the `wanted` fields tell is ready. One round trip, which
-    no other tweet's can join."""
-    if tweet is None:
-        return None
-    (regard,) = await regards_of(context, [tweet.author_id], [tweet.id], wanted)
-    return None if regard.apart else tweet
-
-
 async def readable_page(
     context: Context, page: Page[Tweet], muted_too: bool, wanted: Collection[str] = ()
 ) -> Page[Tweet]:

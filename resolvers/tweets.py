@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Any
 
 from strawberry import Parent
 
 from datastore import rules
-from datastore.errors import DomainError, ErrorCode, bad_input
+from datastore.errors import DomainError, ErrorCode, RequestError, bad_input
 from datastore.records import CursorKind, Edge, Key, Page, Tweet, User, UserTweetFilter
-from datastore.together import together
+from datastore.together import Asked, together
 from realtime.limits import Action
 from resolvers import guards, selection
+from resolvers.ahead import together_with_flags
 from resolvers.context import Context, Info
+from resolvers.loaders import NEUTRAL
 from resolvers.paging import joined, keyset_page, one
-from resolvers.regard import blocked, readable, readable_alone, readable_page
+from resolvers.regard import blocked, readable, readable_page
 
 
 async def post(info: Info, text: str, in_reply_to: int | None, idempotency_key: str | None) -> Tweet:
@@ -107,11 +110,33 @@ async def by_id(info: Info, tweet_id: int) -> Tweet | None:
 
 
 async def alone(info: Info, tweet_id: int) -> Tweet | None:
-    """As `by_id`, for a root field: where it is the only one, what is asked about the tweet is read ahead."""
+    """As `by_id`, for a root field: where it is the only one, what is asked about the tweet is read ahead, its replies
+    too, in one round trip."""
+    context = info.context
     if len(info._raw_info.operation.selection_set.selections) > 1:
         return await by_id(info, tweet_id)
-    tweet = await info.context.loaders.tweets.get(tweet_id)
-    return await readable_alone(info.context, tweet, selection.names(info))
+    (tweet,) = await context.loaders.shown([tweet_id])
+    if tweet is None or context.viewer_id is None:
+        return tweet
+    pair, count = (context.viewer_id, tweet.author_id), _replies_ahead(info)
+    asked: list[Asked[Any]] = [context.services.blocks.find_regards([pair])]
+    asked += [context.services.tweets.find_replies(tweet_id, count)] if count else []
+    regards, *replies = await together_with_flags(context, [tweet_id], selection.names(info), *asked)
+    for found in replies:
+        context.loaders.replies[tweet_id, count] = found
+    return None if regards.get(pair, NEUTRAL).apart else tweet
+
+
+def _replies_ahead(info: Info) -> int:
+    """How many replies the tweet that is asked for will be asked for; 0 unless it is their first page."""
+    given = selection.given(info, "replies")
+    if given is None or given.get("after"):
+        return 0
+    first = given.get("first")
+    try:
+        return guards.page_size(first if isinstance(first, int) else None) + 1
+    except RequestError:
+        return 0
 
 
 def author(tweet: Parent[Tweet], info: Info) -> User | None | Awaitable[User | None]:
@@ -156,10 +181,12 @@ async def _retweets_of_user(user: User, info: Info, first: int | None, after: Ke
 
 async def replies(tweet: Tweet, info: Info, first: int | None, after: Key | None) -> Page[Tweet]:
     """The tweets that answer this one, newest first."""
-    tweets = info.context.services.tweets
+    tweets, ahead = info.context.services.tweets, info.context.loaders.replies
 
     async def read(count: int, key: Key | None) -> list[Edge[Tweet]]:
-        found = await tweets.replies_to(tweet.id, count, one(key))
+        found = ahead.get((tweet.id, count)) if key is None else None
+        if found is None:
+            found = await tweets.replies_to(tweet.id, count, one(key))
         return [Edge(CursorKind.REPLIES, (reply.id,), reply) for reply in found]
 
     page = await keyset_page(read, first, after)

@@ -48,8 +48,10 @@ local known = redis.call('GET', latest)
 local found = known and of_snapshot(known)
 if found then return found end
 local snapshot = snapshots .. ':' .. ARGV[8]
--- Copied by Redis itself: a thousand rows that pass through here hold it up for milliseconds.
-redis.call('ZRANGESTORE', snapshot, set, '(+inf', lowest, 'BYSCORE', 'REV', 'LIMIT', 0, ARGV[9])
+-- Copied by Redis itself: a thousand rows that pass through here hold it up for milliseconds. By rank, below the
+-- sentinel: by score it takes three times as long.
+local rows = math.min(tonumber(ARGV[9]), redis.call('ZCOUNT', set, lowest, '(+inf'))
+if rows > 0 then redis.call('ZRANGESTORE', snapshot, set, -1 - rows, -2) end
 redis.call('ZADD', snapshot, '+inf', 'at:' .. ARGV[3])
 redis.call('PEXPIRE', snapshot, ARGV[11])
 redis.call('SET', latest, ARGV[8], 'PX', 1000)

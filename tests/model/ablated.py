@@ -9,6 +9,7 @@ from datastore.events import Event
 from datastore.users import Users
 from realtime import handlers, keys, top_users
 from realtime.handlers import Rooms
+from realtime.hub import Hub
 from realtime.reader import STATE_LOST, Chain, MissedBy, Reader, Said
 from realtime.timelines import Names, Skeleton, Timelines
 from realtime.top_users import TopUsers
@@ -162,3 +163,12 @@ async def believe_an_older_place(self: Reader, chain: Chain, missed_by: MissedBy
         if chain is self.own:
             self.top.start(await self._source.top_position())
     chain.fill(missed, last)
+
+
+async def newest_read_last(self: Hub, presence: str, stream: str, position: str, ttl_ms: int) -> Any:
+    missed, newest = await _resume(self, presence, stream, position, ttl_ms)
+    answer: Any = await self._resumes.get((presence, stream, position, ttl_ms, "+"))
+    return missed, newest if missed is None or answer[0] == "lost" else answer[1]
+
+
+_resume = Hub._resume

@@ -7,6 +7,7 @@ from datastore.records import Roads
 from datastore.users import Users
 from realtime import handlers, timelines
 from realtime.handlers import HANDLERS
+from realtime.hub import Hub
 from realtime.reader import Chain, Reader
 from realtime.timelines import Timelines
 from realtime.top_users import TopUsers
@@ -124,6 +125,12 @@ ABLATIONS = [
         theme="live",
         seed=2,
         lua=(("resume", "return { 'lost', last }", "return { 'ok', last, {} }"),),
+    ),
+    Ablation(
+        "the newest token is read with what was missed",
+        theme="backlogs",
+        seed=25,
+        python=((Hub, "_resume", ablated.newest_read_last),),
     ),
     Ablation(
         "only a new entry is numbered",

@@ -17,7 +17,7 @@ from datastore import follows, ids, retweets
 from datastore.mongo import Mongo
 from datastore.settings import Settings
 from datastore.users import new_doc
-from realtime import fanout, handlers, keys, reader, scripts, top_users
+from realtime import fanout, handlers, hub, keys, reader, scripts, top_users
 from realtime.cache import Cache
 from realtime.copies import Copies
 from realtime.handlers import Rooms
@@ -195,6 +195,7 @@ def small(size: Size, clock: Clock, lua: LuaFolder, patches: Sequence[Patch] = (
         (handlers, "FEW_FOLLOWERS", size.batch),
         (top_users, "TOP_EVENTS_KEPT", size.top_events),
         (reader, "QUEUE_LIMIT", size.batch + 1),
+        (hub, "LOOKED_AT_ONCE", size.batch + 1),
         (scripts, "_FOLDER", lua),
         (ids, "now_ms", clock.now_ms),
         # Nobody logs in, and opening the rooms would hash a password.
