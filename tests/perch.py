@@ -230,7 +230,8 @@ class Perch:
     async def settle(self) -> None:
         """Wait until everything written so far has followed."""
         beats = settle(Changes(self.mongo), self.redis, self.settings.partitions)
-        await asyncio.wait_for(beats, PATIENCE_SECONDS)
+        # A worker process may be starting meanwhile.
+        await asyncio.wait_for(beats, 3 * PATIENCE_SECONDS)
 
 
 @asynccontextmanager

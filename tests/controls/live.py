@@ -24,7 +24,7 @@ LIVE = (
             ),
             (
                 "realtime/hub.py",
-                "            for reader in self._readers.get(channel, ()):\n                reader.own.doubt()\n",
+                "        for reader in self._readers.get(channel, ()):\n            reader.own.doubt()\n",
                 "",
             ),
             ("realtime/hub.py", "if last is not None and last != reader.own.tail:", "if False:"),
