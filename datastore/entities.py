@@ -42,6 +42,8 @@ def key(name: str) -> str:
 
 def hashtag_spans(text: str) -> Iterator[tuple[int, int, str]]:
     """(start, end, tag) of each tag in the text, the sign inside the span."""
+    if "#" not in text and "＃" not in text:
+        return
     urls = [match.span() for match in _URL.finditer(text)]
     at = 0
     while at < len(text):
@@ -53,6 +55,8 @@ def hashtag_spans(text: str) -> Iterator[tuple[int, int, str]]:
 
 def mention_spans(text: str) -> Iterator[tuple[int, int, str]]:
     """(start, end, username) of each mention in the text, the sign inside the span."""
+    if "@" not in text and "＠" not in text:
+        return
     urls = [match.span() for match in _URL.finditer(text)]
     for match in _MENTION.finditer(text):
         if not _within(urls, match.start()):

@@ -53,11 +53,11 @@ COPY_READS = Counter("perch_copy_reads", "Tweets and people looked up among copi
 RECONCILE_COMPARED = Counter("perch_reconcile_compared", "Derived things compared with their truth.", ["kind"])
 RECONCILE_DRIFT = Counter("perch_reconcile_drift", "Derived things that had drifted.", ["kind"])
 LOOP_LAG = Gauge("perch_loop_lag_seconds", "How late the event loop was, the worst of the last seconds.")
-TASKS = Gauge("perch_tasks", "Tasks of this process's event loop, as of the last second.")
+TASKS = Gauge("perch_tasks", "Tasks of this process's event loop, as of the last five seconds.")
 # Often enough to meet what blocks the loop for long, seldom enough to cost nothing.
 LAG_LOOK_SECONDS, LAG_WINDOW_LOOKS = 0.1, 50
 # Going through ten thousand tasks takes a millisecond or two.
-TASKS_LOOKS = 10
+TASKS_LOOKS = 50
 
 
 def note_ages(stage: Histogram, entry_ids: Iterable[int]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from schema.sockets import DRAINED
-from tests.clients.test_recipes import arrived, wait_for_reader
+from tests.clients.test_recipes import arrived, sooner, wait_for_reader
 from tests.docs.story import FENCE
 from tests.perch import Perch, Person, serving
 from tests.processes import ROOT, kill
@@ -42,7 +42,7 @@ async def running(perch: Perch, reader: Person, folder: Path, *command: str) -> 
     place = folder / f".run-{perch.url.rpartition(':')[2]}-{command[0]}"
     place.mkdir()
     for name, text in files().items():
-        (place / name).write_text(text.replace("127.0.0.1:8000", perch.url.removeprefix("http://")))
+        (place / name).write_text(sooner(text).replace("127.0.0.1:8000", perch.url.removeprefix("http://")))
     (place / "schema.graphql").write_text((ROOT / "schema" / "schema.graphql").read_text())
     if command[0] == "relay.mjs":
         await run(place, "node", str(NODE / "node_modules" / "relay-compiler" / "cli.js"))

@@ -172,3 +172,8 @@ def test_what_a_query_for_people_asks_for(query: str, prefix: str) -> None:
 def test_a_query_for_people_needs_a_letter(query: str) -> None:
     with pytest.raises(RequestError):
         terms.of_name_query(query)
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=60))
+def test_a_text_in_ascii_is_read_by_the_rules_of_any_script(text: str) -> None:
+    assert [*terms._runs(text)] == [*terms._runs_of_any_script(text)]

@@ -153,11 +153,12 @@ class Client:
                 process.readers.remove(reader)
 
     async def _page(self, process: Process) -> str:
+        # Before it is read: a set that is lost meanwhile may be rebuilt behind the place where the page stands.
+        self._set_lost = False
         page = await self._fetch(self.person, process.services, 100, None, True)
         self.entries = {edge.entry_id for edge in page.edges}
         self._added.clear()
         self._of_author.clear()
-        self._set_lost = False
         return page.live_token
 
     def lost_set(self) -> None:

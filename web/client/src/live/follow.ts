@@ -25,8 +25,9 @@ const PING_MS = 10_000;
 const PONG_MS = 5_000;
 // A connection that is taken and not answered, by a proxy whose server is gone, would else be waited for in vain.
 const ACKNOWLEDGED_MS = 10_000;
-// Full jitter up to here: when a server stops, all of its readers come back.
-const LONGEST_PAUSE_MS = 8_000;
+// Full jitter up to here: when a server stops, all of its readers come back. Who was offline comes back at once.
+const FIRST_PAUSE_MS = 5_000;
+const LONGEST_PAUSE_MS = 20_000;
 // A connection that lived so long was a good one; one that is refused at once must not be tried at full speed for ever.
 const LASTING_MS = 5_000;
 const REFUSED = new Set([4401, 4403]);
@@ -42,7 +43,7 @@ export async function follow(reader: Reader, signal: AbortSignal): Promise<void>
     if (Date.now() - begun > LASTING_MS) failures = 0;
     // NOTE: a refused token is renewed at the first time only: a second refusal waits its turn like any other failure.
     if (refused && !failures) await renew(refused).catch(() => {});
-    await pause(Math.random() * Math.min(LONGEST_PAUSE_MS, 500 * 2 ** failures), signal);
+    await pause(Math.random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures), signal);
     failures += 1;
   }
 }
