@@ -18,19 +18,6 @@ async def aggregated(collection: Collection, pipeline: Sequence[Doc], **options:
     return found
 
 
-async def at_once(database: Collection, command: Doc) -> list[Doc] | None:
-    """All that a `find` or an `aggregate` gives, past the driver's cursor, which costs a quarter as much again. None
-    where the answer did not come, or not whole: the ordinary call tells why, and tries again as drivers do."""
-    try:
-        answer = await database.command(
-            command, read_preference=database.read_preference, codec_options=database.codec_options
-        )
-    except Exception:
-        return None
-    found: list[Doc] = answer["cursor"]["firstBatch"]
-    return None if answer["cursor"]["id"] else found
-
-
 def watching(watched: Collection, pipeline: Sequence[Doc], **options: Any) -> AbstractAsyncContextManager[Any]:
     """A change stream of a collection or a database, closed with the block."""
     return opened(watched.watch(pipeline, **options))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from datastore import tracing
-from datastore.calls import Collection, Doc, aggregated, at_once
+from datastore.calls import Collection, Doc, aggregated
 from datastore.joined import Joined
 from datastore.tracing import Parent
 
@@ -66,12 +66,6 @@ class Find(Asked[T]):
 
     async def read(self) -> list[Doc]:
         """The documents, by a round trip of its own."""
-        command: Doc = {"find": self.name, "filter": self.query, "projection": self.fields}
-        command |= {"sort": self.sort} if self.sort else {}
-        command |= {"limit": self.limit} if self.limit else {}
-        whole = await at_once(self.mongo.db, command | {"batchSize": _DOCUMENTS_AT_ONCE})
-        if whole is not None:
-            return whole
         cursor = self.collection.find(self.query, self.fields, batch_size=_DOCUMENTS_AT_ONCE)
         cursor = cursor.sort([*self.sort.items()]) if self.sort else cursor
         found: list[Doc] = await (cursor.limit(self.limit) if self.limit else cursor).to_list(None)
@@ -164,13 +158,8 @@ async def _read(finds: Sequence[Find[Any]]) -> list[list[Doc]]:
         return [await finds[0].read()]
     first, *others = ((find, find.stages(number)) for number, find in enumerate(finds))
     unions = [{"$unionWith": {"coll": find.name, "pipeline": stages}} for find, stages in others]
-    pipeline = [*first[1], *unions]
-    command = {"aggregate": first[0].name, "pipeline": pipeline, "cursor": {"batchSize": _DOCUMENTS_AT_ONCE}}
-    found = await at_once(first[0].mongo.db, command)
-    if found is None:
-        found = await aggregated(first[0].collection, pipeline, batchSize=_DOCUMENTS_AT_ONCE)
     docs: list[list[Doc]] = [[] for _ in finds]
-    for doc in found:
+    for doc in await aggregated(first[0].collection, [*first[1], *unions], batchSize=_DOCUMENTS_AT_ONCE):
         docs[doc[_OF]].append(doc)
     return docs
 

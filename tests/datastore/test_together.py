@@ -1,14 +1,12 @@
 """What requests ask at the same time they share, and each has what they asked for, by their own deadline."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from datastore import ids
 from datastore.blocks import Blocks
-from datastore.calls import at_once
 from datastore.follows import Follows
 from datastore.likes import Likes
 from datastore.mongo import Doc, Mongo, PyMongoError, is_outage, within
@@ -150,20 +148,3 @@ async def test_more_documents_than_a_first_batch_come_in_one_round_trip(mongo: M
         found = await asyncio.gather(*(retweets.get_many(wanted) for _ in range(count)))
     assert [len(one) for one in found] == [150] * count
     assert seen == ["find"]
-
-
-async def test_what_does_not_come_whole_or_at_all_is_asked_for_once_more(mongo: Mongo) -> None:
-    ids_ = await people(mongo, 3)
-    find = {"find": "users", "filter": {"_id": {"$in": ids_}}, "projection": {"_id": 1}}
-    whole = await at_once(mongo.db, find)
-    assert whole
-    assert {doc["_id"] for doc in whole} == {*ids_}
-    assert await at_once(mongo.db, find | {"batchSize": 2}) is None
-    assert await at_once(mongo.db, {"find": "users", "filter": {"$nothing": 1}}) is None
-
-
-async def test_times_have_their_zone_however_they_are_read(mongo: Mongo) -> None:
-    now = datetime.now(UTC).replace(microsecond=0)
-    await mongo.sessions.insert_one({"_id": 1, "expires": now})
-    find = Find(mongo, "sessions", {"_id": 1}, {"expires": 1}, lambda docs: [doc["expires"] for doc in docs])
-    assert [await find.alone(), *await together(find, find)] == [[now]] * 3
