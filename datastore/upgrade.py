@@ -83,11 +83,15 @@ STEPS = (
     Step("tweets", "import_key_1", _reserving(tweets.reserved_imports)),
     Step("tweets", "reply_to_1_author_1_counted_1", _repliers),
 )
+# What another index does as well, by collection and name.
+SUPERSEDED = (("blocks", "_id.t_1"),)
 
 
 async def prepare(mongo: Mongo, holder: str) -> None:
     """Everything that a server or a worker needs of the database: indexes, reservations. Idempotent."""
     await mongo.ensure_indexes()
+    for collection, index in SUPERSEDED:
+        await _drop(mongo, collection, index)
     passes = Passes(mongo, holder, "upgrade")
     while left := await old_indexes(mongo):
         await passes.prepare(0)
@@ -123,17 +127,17 @@ async def _run(mongo: Mongo, passes: Passes, at: Pass, left: list[Step]) -> None
                 return
             if after is None:
                 break
-        await _drop(mongo, step)
+        await _drop(mongo, step.collection, step.index)
         log.info("upgrade.replaced", collection=step.collection, index=step.index)
         if not await passes.keep(stage + 1, None, LEASE_SECONDS):
             return
     await passes.finish(0, 0, 0)
 
 
-async def _drop(mongo: Mongo, step: Step) -> None:
+async def _drop(mongo: Mongo, collection: str, index: str) -> None:
     """Idempotent: whoever had the lease before may have died behind it."""
     try:
-        await mongo.db[step.collection].drop_index(step.index)
+        await mongo.db[collection].drop_index(index)
     except OperationFailure as error:
         if error.code != _INDEX_NOT_FOUND:
             raise

@@ -111,6 +111,16 @@ async def test_whoever_dies_wherever_the_reservations_are_complete_before_an_ind
     assert deaths > 15
 
 
+async def test_an_index_that_another_one_replaces_goes(mongo: Mongo) -> None:
+    for collection, index in upgrade.SUPERSEDED:
+        await mongo.db[collection].create_index([(index.removesuffix("_1"), 1)], name=index)
+    await upgrade.prepare(mongo, "one")
+    for collection, index in upgrade.SUPERSEDED:
+        there = await mongo.db[collection].index_information()
+        assert len(there) == len(INDEXES[collection]) + 1
+        assert index not in there
+
+
 async def test_of_two_who_start_at_once_one_does_it_and_both_wait(
     mongo: Mongo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
