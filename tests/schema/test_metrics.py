@@ -90,12 +90,12 @@ async def test_a_subscription_its_socket_its_resync_and_a_posts_way_to_it_are_co
 
 async def test_rounds_of_a_page_and_batches_of_nested_records_are_counted(perch: Perch) -> None:
     ann = await perch.person()
-    tweet = await ann.post("root")
+    tweet = await ann.post("answer", inReplyTo=(await ann.post("root"))["id"])
     pages = counted("perch_page_rounds_count")
     batches = counted("perch_loader_batches_total", loader="tweets")
     keys = counted("perch_loader_keys_total", loader="tweets")
     await ann.home()
-    await ann.do("query ($id: ID!) { tweet(id: $id) { id } }", id=tweet["id"])
+    await ann.do("query ($id: ID!) { tweet(id: $id) { inReplyTo { id } } }", id=tweet["id"])
     assert counted("perch_page_rounds_count") == pages + 1
     assert counted("perch_loader_batches_total", loader="tweets") == batches + 1
     assert counted("perch_loader_keys_total", loader="tweets") == keys + 1
