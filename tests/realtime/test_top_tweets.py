@@ -21,7 +21,7 @@ from realtime.top_tweets import Position, TopBounds, TopTweets
 from tests.realtime.conftest import House
 
 DAY = TopWindow.DAY
-PLANTED = 100_000
+PLANTED = 30_000
 
 moments = st.integers(ids.EPOCH_MS, ids.EPOCH_MS + (1 << 40))
 engagements = st.integers(popularity.ELIGIBLE_FROM, 10_000_000)
