@@ -22,13 +22,16 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextvars import Context
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Self
 
 import structlog
 
+from datastore import tracing
 from datastore.joined import Joined
 from datastore.records import Tweet, User
 from datastore.settings import Settings
+from datastore.tracing import Parent
 from datastore.tweets import Tweets
 from datastore.users import Users
 from realtime import copies, keys, telemetry
@@ -44,6 +47,8 @@ LEASE_MS = 1000
 WROTE_MS = 2000
 # After a failure Redis is not asked for so long: one wait for it is enough for one page.
 AWAY_SECONDS = 1.0
+# Of one script: a quarter of a millisecond (tests/bench/scripts.py has four times as many).
+COPIES_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,19 @@ class CacheBounds:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """The records that one request asks for, and within which span."""
+
+    record_ids: Sequence[int]
+    parent: Parent
+
+
 class _Kind(Generic[R]):
     """One kind of record: its keys, how a copy is written, where the truth is."""
+
+    # What requests ask for at one moment: nobody's in particular, so no one's deadline may end it.
+    together: Joined[_Asked, dict[int, R]]
 
     def __init__(
         self,
@@ -111,7 +127,9 @@ class Cache:
         self._bounds = bounds = bounds or CacheBounds()
         self._tweets = _Kind("tweet", keys.tweet_copy, copies.tweet_copy, copies.tweet_of, tweets.get_many, bounds)
         self._users = _Kind("user", keys.user_copy, copies.user_copy, copies.user_of, users.get_many, bounds)
-        # Nobody's in particular, so no one request's deadline may end it.
+        self._tweets.together = Joined(partial(self._read_for_all, self._tweets), context=Context)
+        self._users.together = Joined(partial(self._read_for_all, self._users), context=Context)
+        # Likewise nobody's.
         self._uses = Joined(self._uses_of, context=Context)
         self._gathered: set[str] = set()
         self._away_until = 0.0
@@ -139,7 +157,8 @@ class Cache:
         """Tweets in order of their ids, None where there is none or it was deleted.
 
         No round trip for what the process has, one to Redis for the rest; for what is missing there one to MongoDB and
-        one to fill. Without Redis one to MongoDB, after at most one wait.
+        one to fill; each is shared with all who ask at this moment. Without Redis one to MongoDB, after at most one
+        wait.
         """
         return await self._get(self._tweets, tweet_ids, use)
 
@@ -155,11 +174,24 @@ class Cache:
             kind.counted("process", len(found), len(record_ids))
         missing = [one for one in dict.fromkeys(record_ids) if one not in found]
         if missing:
-            fresh = await self._read(kind, missing, use)
-            for one, record in fresh.items():
-                kind.near.put(one, record, began)
-            found |= fresh
+            if use is Copies.NONE:
+                fresh = await self._read(kind, missing, use)
+            else:
+                fresh = await kind.together.get(_Asked(missing, tracing.current())) or {}
+            for one in missing:
+                if record := fresh.get(one):
+                    kind.near.put(one, record, began)
+                    found[one] = record
         return [found.get(one) for one in record_ids]
+
+    async def _read_for_all(self, kind: _Kind[R], asked: Sequence[_Asked]) -> dict[_Asked, dict[int, R]]:
+        """All of them, for each."""
+        missing = list(dict.fromkeys(one for each in asked for one in each.record_ids))
+        parts = [missing[at : at + COPIES_AT_ONCE] for at in range(0, len(missing), COPIES_AT_ONCE)]
+        with tracing.spans([("copies", each.parent) for each in asked if each.parent]):
+            read = await asyncio.gather(*(self._read(kind, part, Copies.SHARED) for part in parts))
+        found = {one: record for part in read for one, record in part.items()}
+        return dict.fromkeys(asked, found)
 
     async def _read(self, kind: _Kind[R], record_ids: Sequence[int], use: Copies) -> dict[int, R]:
         token = f"?{fresh_token()}"

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -66,6 +67,23 @@ async def test_what_another_version_wrote_counts_as_missing(house: House) -> Non
 
 
 # ---------------------------------------------------------------- reading
+
+
+async def test_who_asks_at_one_moment_shares_the_scripts_and_gets_what_they_asked_for(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, three = [await house.tweet(author) for author in house.people(3)]
+    cache, run_over, ran = cache_of(house), Scripts.run_over, list[tuple[str, int]]()
+
+    async def noted(scripts: Scripts, name: str, names: Sequence[str], *args: Any, **more: Any) -> list[Any]:
+        ran.append((name, len(names)))
+        return await run_over(scripts, name, names, *args, **more)
+
+    monkeypatch.setattr(Scripts, "run_over", noted)
+    for _ in ("from MongoDB", "from Redis"):
+        first, second = await asyncio.gather(cache.tweets([one.id, two.id]), cache.tweets([three.id, two.id]))
+        assert (first, second) == ([one, two], [three, two])
+    assert ran == [("copies_read", 3), ("copies_fill", 3), ("copies_read", 3)]
 
 
 async def test_hot_tweets_and_people_come_without_mongodb_in_order_and_absent_ones_as_none(house: House) -> None:
