@@ -47,7 +47,7 @@ LEASE_MS = 1000
 WROTE_MS = 2000
 # After a failure Redis is not asked for so long: one wait for it is enough for one page.
 AWAY_SECONDS = 1.0
-# Of one script: a quarter of a millisecond (tests/bench/scripts.py has four times as many).
+# Of one script, which takes about half a millisecond (tests/bench/scripts.py).
 COPIES_AT_ONCE = 100
 
 

@@ -22,6 +22,7 @@ from datastore import ids, popularity
 from datastore.records import TopWindow
 from datastore.tweets import new_doc
 from realtime import keys
+from realtime.cache import COPIES_AT_ONCE
 from realtime.connect import Client
 from realtime.fanout import PAIRS_PER_SCRIPT, Fanout
 from realtime.hub import LOOKED_AT_ONCE
@@ -113,7 +114,7 @@ async def copies(bench: Bench) -> None:
     """As many as four pages ask for at once."""
     found = await bench.clients.mongo.tweets.find({}, {"_id": 1}).limit(4 * PAGE_LIMIT).to_list(None)
     await bench.services.cache.forget_all()
-    async with bench.seen(f"copies_read: {4 * PAGE_LIMIT} keys", f"copies_fill: {4 * PAGE_LIMIT} tweets"):
+    async with bench.seen(f"copies_read: {COPIES_AT_ONCE} keys", f"copies_fill: {COPIES_AT_ONCE} tweets"):
         await bench.services.cache.tweets([doc["_id"] for doc in found])
 
 

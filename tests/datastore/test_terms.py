@@ -134,7 +134,7 @@ def test_words_between_spaces_are_the_terms(words: list[str]) -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("again", ["#", "@a", "http://", "\u0301", "rt@", "東"])
 def test_long_and_hostile_texts_are_read_in_time_that_grows_as_they_do(again: str) -> None:
-    terms.of_text(again * 100_000)
+    assert set(terms.of_text(again * 100_000)) == set(terms.of_text(again * 10))
 
 
 # People
