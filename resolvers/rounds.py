@@ -21,7 +21,7 @@ EVENTS_AT_ONCE = 16
 # From the beginning of a round the next one gathers for so long: a lone event waits for nobody, and at 200 events a
 # second ten of them share their queries, which cost the process more than all else that is done for those events
 # together.
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.065
 # So many rounds wait for MongoDB side by side, on a machine where that takes longer than to gather the next one.
 ROUNDS_AT_ONCE = 4
 
