@@ -179,10 +179,7 @@ class Rounds:
                     late[listener] = [(event, position, begun)]
             except Exception as error:
                 listener.fail(error)
-        shown = {
-            said.entry_id for (_, (_, said)), event in zip(taken, events, strict=True) if said.kind == "+" and event
-        }
-        telemetry.note_ages(telemetry.ENTRIES_SHOWN, shown)
+        telemetry.note_ages(telemetry.ENTRIES_SHOWN, scene.shown)
         for listener, its in late.items():
             self._busy(listener, partial(listener.taker.give_slowly, its, scene))
 
