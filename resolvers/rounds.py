@@ -23,7 +23,7 @@ EVENTS_AT_ONCE = 16
 # together.
 GATHER_SECONDS = 0.065
 # So many rounds wait for MongoDB side by side, on a machine where that takes longer than to gather the next one.
-ROUNDS_AT_ONCE = 4
+ROUNDS_AT_ONCE = 2
 
 # An event that could not be given at once, the position behind it, and what `give` said of it, if it was asked.
 Late = tuple[HomeTimelineEvent, str, Any]
