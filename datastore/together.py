@@ -94,6 +94,15 @@ class Keyed:
     written: Callable[[Any], object] = lambda key: key
     by: str = "_id"
     where: Doc = field(default_factory=dict)
+    # Instead of all that: the query for some keys, which may find more than was asked for; what each look-up makes of
+    # the documents leaves out what is not its own.
+    query: Callable[[Iterable[Any]], Doc] | None = None
+
+    def asked(self, keys: Iterable[Hashable]) -> Doc:
+        """The query for these keys."""
+        if self.query:
+            return self.query(keys)
+        return {self.by: {"$in": [self.written(key) for key in keys]}} | self.where
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,14 +180,13 @@ def as_one(group: Sequence[Look[Any]]) -> Find[Any]:
     """One find for all look-ups of a kind."""
     kind = group[0].kind
     keys = dict.fromkeys(key for look in group for key in look.keys)
-    query = {kind.by: {"$in": [kind.written(key) for key in keys]}} | kind.where
-    return Find(group[0].mongo, kind.name, query, kind.fields, list)
+    return Find(group[0].mongo, kind.name, kind.asked(keys), kind.fields, list)
 
 
 def _parted(group: Sequence[Look[Any]], docs: list[Doc]) -> Iterable[list[Doc]]:
     """What such a find has found for each of them."""
-    if len(group) == 1:
-        return [docs]
+    if not docs or len(group) == 1 or group[0].kind.query:
+        return [docs] * len(group)
     by_key: dict[Hashable, list[Doc]] = {}
     for doc in docs:
         by_key.setdefault(group[0].kind.key_of(doc), []).append(doc)

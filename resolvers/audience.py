@@ -100,7 +100,7 @@ class Audience:
         shown = await read_shown(self._services, loaders, list({said.entry_id for _, said in asked}))
         concerned = {entry_id: _concerned(shown, entry_id) for entry_id in shown.tweets}
         pairs = {(viewer_id, person) for viewer_id, said in asked for person in concerned.get(said.entry_id, ())}
-        finds = self._services.follows.find_existing(pairs), self._services.blocks.find_regards_of_many(pairs)
+        finds = self._services.follows.find_existing(pairs), self._services.blocks.find_regards(pairs)
         (followed, regards), present_ = await asyncio.gather(together(*finds), loaders.present(shown.people()))
         living = Shown(shown.living(loaders, present_), shown.retweeters)
         return _Read(living, concerned, followed, regards)
