@@ -189,6 +189,8 @@ class Cache:
         missing = list(dict.fromkeys(one for each in asked for one in each.record_ids))
         parts = [missing[at : at + COPIES_AT_ONCE] for at in range(0, len(missing), COPIES_AT_ONCE)]
         with tracing.spans([("copies", each.parent) for each in asked if each.parent]):
+            if len(parts) == 1:
+                return dict.fromkeys(asked, await self._read(kind, missing, Copies.SHARED))
             read = await asyncio.gather(*(self._read(kind, part, Copies.SHARED) for part in parts))
         found = {one: record for part in read for one, record in part.items()}
         return dict.fromkeys(asked, found)

@@ -125,7 +125,7 @@ class Audience:
     def _finds(self, asked: Sequence[Asked], concerned: Mapping[int, Collection[int]]) -> list[Find[Any]]:
         """The follows and regards that decide who is shown what."""
         pairs = {(viewer_id, person) for viewer_id, said in asked for person in concerned.get(said.entry_id, ())}
-        return [self._services.follows.find_existing(pairs), self._services.blocks.find_regards_of_many(pairs)]
+        return [self._services.follows.find_existing(pairs), self._services.blocks.find_regards(pairs)]
 
 
 def _shown(asked: Sequence[Asked], read: _Read) -> Iterator[TweetAdded | None]:
