@@ -28,7 +28,9 @@ from typing import Generic, Self
 import structlog
 
 from datastore import tracing
+from datastore.deadlines import left_seconds
 from datastore.joined import Joined
+from datastore.mongo import late
 from datastore.records import Tweet, User
 from datastore.settings import Settings
 from datastore.tracing import Parent
@@ -177,12 +179,20 @@ class Cache:
             if use is Copies.NONE:
                 fresh = await self._read(kind, missing, use)
             else:
-                fresh = await kind.together.get(_Asked(missing, tracing.current())) or {}
+                fresh = await self._from_all(kind, missing)
             for one in missing:
                 if record := fresh.get(one):
                     kind.near.put(one, record, began)
                     found[one] = record
         return [found.get(one) for one in record_ids]
+
+    async def _from_all(self, kind: _Kind[R], missing: Sequence[int]) -> dict[int, R]:
+        """Read with all who ask at this moment. What they share ends with nobody's deadline, and each waits no longer
+        than their own."""
+        try:
+            return await kind.together.get(_Asked(missing, tracing.current()), left_seconds()) or {}
+        except TimeoutError:
+            raise late() from None
 
     async def _read_for_all(self, kind: _Kind[R], asked: Sequence[_Asked]) -> dict[_Asked, dict[int, R]]:
         """All of them, for each."""

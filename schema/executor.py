@@ -71,7 +71,8 @@ class Shaped(StrawberryGraphQLCoreExecutionContext):
         given = return_type, field_details_list, info, path, result, position_context
         complete = None if self.by_the_book else self._shape(return_type, field_details_list, info)
         if complete is None:
-            self.objects = None
+            if not is_leaf_type(get_named_type(return_type)):
+                self.objects = None
             return super().complete_value(*given)
         reading = self.reading()
         try:
