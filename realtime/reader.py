@@ -229,8 +229,11 @@ def parse(payload: str) -> Said:
     kind, _, rest = payload.partition(":")
     if kind == "s":
         return Said("s", reason=ResyncReason(rest))
-    entry, tweet, author, people = [*rest.split(":"), "0", "0", ""][:4]
-    return Said(kind, int(entry), int(tweet), int(author), people=tuple(map(int, people.split("."))) if people else ())
+    told = rest.split(":")
+    entry, tweet, author = [*map(int, told[:3]), 0, 0][:3]
+    # Who is concerned where the payload does not say it has to be looked up.
+    people = tuple(map(int, told[3].split("."))) if len(told) > 3 else ()
+    return Said(kind, entry, tweet, author, people=people)
 
 
 def for_others(said: Said) -> Said:

@@ -1,6 +1,5 @@
 """Home timelines: skeleton > hydrate > filter > present, the same four steps for a page and for a live event."""
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -124,9 +123,9 @@ async def hydrate(context: Context, viewer_id: int, entry_ids: Sequence[int], wa
         services.follows.find_existing((viewer_id, person) for person in people | shown.answered()),
         services.blocks.find_regards((viewer_id, person) for person in people),
     )
-    (followed, regards), present_ = await asyncio.gather(
-        together_with_flags(context, tweet_ids, wanted, *finds), loaders.present(people)
-    )
+    begun = together_with_flags(context, tweet_ids, wanted, *finds)
+    present_ = await loaders.present(people)
+    followed, regards = await begun
     living = shown.living(loaders, present_)
     regards = {person: regard for (_, person), regard in regards.items()}
     return Hydrated(living, shown.retweeters, {author for _, author in followed}, regards)
