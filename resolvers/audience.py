@@ -10,7 +10,10 @@ from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from datastore import ids
+from datastore.ids import Kind
 from datastore.records import HomeTimelineEvent, Regard, Resync, TweetAdded
+from datastore.together import Asked as Find
 from datastore.together import together
 from realtime import telemetry
 from realtime.copies import Copies
@@ -18,7 +21,7 @@ from realtime.reader import Said
 from resolvers.context import Services
 from resolvers.live import bodiless
 from resolvers.loaders import Loaders
-from resolvers.timelines import Hydrated, Shown, read_shown, shown_as
+from resolvers.timelines import Hydrated, Shown, read_shown, shown_as, shown_by
 
 # Stands for a reader's position in what all readers share. Random: nobody can write a tweet that holds it.
 ANYWHERE = f"{secrets.token_hex(16)}/0"
@@ -41,7 +44,7 @@ class _Read:
     """The entries of a batch, whose standing with a viewer decides whether they see each, and how all of them stand."""
 
     shown: Shown
-    concerned: dict[int, list[int]]
+    concerned: Mapping[int, Collection[int]]
     followed: Collection[Pair]
     regards: Mapping[Pair, Regard]
 
@@ -91,19 +94,38 @@ class Audience:
         return events, scene
 
     async def _read(self, asked: Sequence[Asked], scene: Scene) -> _Read:
-        """As resolvers.timelines.hydrate, for many viewers: the follows and regards are read last."""
-        loaders = scene.loaders
-        if not any(said.author_id for said in {said for _, said in asked}):
+        """As resolvers.timelines.hydrate, for many viewers: nothing that the filter needs is read before the tweets."""
+        loaders, told = scene.loaders, {said for _, said in asked}
+        if all(said.people for said in told):
+            return await self._read_at_once(asked, told, loaders)
+        if not any(said.author_id for said in told):
             # A tweet this new is in Redis only if a worker has put it there, as it does for the many readers of top
             # users. To ask for it, and to put it there, costs more than to read it.
             loaders.tweet_copies = Copies.NONE
-        shown = await read_shown(self._services, loaders, list({said.entry_id for _, said in asked}))
-        concerned = {entry_id: _concerned(shown, entry_id) for entry_id in shown.tweets}
-        pairs = {(viewer_id, person) for viewer_id, said in asked for person in concerned.get(said.entry_id, ())}
-        finds = self._services.follows.find_existing(pairs), self._services.blocks.find_regards(pairs)
+        shown = await read_shown(self._services, loaders, list({said.entry_id for said in told}))
+        concerned = {entry: tweet.concerns(shown.retweeters.get(entry)) for entry, tweet in shown.tweets.items()}
+        finds = self._finds(asked, concerned)
         (followed, regards), present_ = await asyncio.gather(together(*finds), loaders.present(shown.people()))
         living = Shown(shown.living(loaders, present_), shown.retweeters)
         return _Read(living, concerned, followed, regards)
+
+    async def _read_at_once(self, asked: Sequence[Asked], told: Collection[Said], loaders: Loaders) -> _Read:
+        """The same where the events tell what to ask for: one round trip."""
+        services = self._services
+        concerned = {said.entry_id: said.people for said in told}
+        tweet_ids = {said.entry_id: said.tweet_id for said in told}
+        finds = [*self._finds(asked, concerned), services.tweets.find_many([*{*tweet_ids.values()}])]
+        if retweet_ids := [entry for entry in tweet_ids if ids.kind(entry) is Kind.RETWEET]:
+            finds.append(services.retweets.find_many(retweet_ids))
+        people = {person for some in concerned.values() for person in some}
+        (followed, regards, tweets, *more), present_ = await asyncio.gather(together(*finds), loaders.present(people))
+        shown = shown_by(tweet_ids, tweets, *more)
+        return _Read(Shown(shown.living(loaders, present_), shown.retweeters), concerned, followed, regards)
+
+    def _finds(self, asked: Sequence[Asked], concerned: Mapping[int, Collection[int]]) -> list[Find[Any]]:
+        """The follows and regards that decide who is shown what."""
+        pairs = {(viewer_id, person) for viewer_id, said in asked for person in concerned.get(said.entry_id, ())}
+        return [self._services.follows.find_existing(pairs), self._services.blocks.find_regards(pairs)]
 
 
 def _shown(asked: Sequence[Asked], read: _Read) -> Iterator[TweetAdded | None]:
@@ -114,10 +136,3 @@ def _shown(asked: Sequence[Asked], read: _Read) -> Iterator[TweetAdded | None]:
         if key not in made:
             made[key] = read.event(viewer_id, said)
         yield made[key]
-
-
-def _concerned(shown: Shown, entry_id: int) -> list[int]:
-    """Whose standing with the viewer decides whether they see the entry."""
-    tweet = shown.tweets[entry_id]
-    people = (tweet.author_id, shown.retweeters.get(entry_id), tweet.reply_author_id)
-    return [person for person in people if person is not None]

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import secrets
+from base64 import b64encode
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Credentials:
         # Two threads: a burst of log-ins waits here, while the loop and one core stay free.
         self._pool = ThreadPoolExecutor(2, "argon2")
         # Checked for unknown users too, so that they cost the same work.
-        self._nobody = _HASHER.hash(secrets.token_hex(16))
+        self._nobody = _nobodys_hash()
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -93,6 +94,13 @@ class Credentials:
             except (jwt.PyJWTError, ValueError) as error:
                 refusal = error
         raise unauthenticated("The access token is not valid, or no longer.") from refusal
+
+
+def _nobodys_hash() -> str:
+    """A hash as `_HASHER` writes them, of no password. Not computed: the 19 MiB of that would stay with the process."""
+    salt, key = (b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (16, 32))
+    cost = f"m={_HASHER.memory_cost},t={_HASHER.time_cost},p={_HASHER.parallelism}"
+    return f"$argon2id$v=19${cost}${salt}${key}"
 
 
 def bearer(header: str | None) -> str | None:

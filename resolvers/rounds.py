@@ -18,9 +18,12 @@ from resolvers.context import Services
 ROUND_LIMIT = 1000
 # Events of one reader in a round, so that a backlog keeps nobody waiting and fits into the socket's buffer.
 EVENTS_AT_ONCE = 16
-# Behind a round the next one gathers for so long: a lone event waits for nobody, and at 200 events a second ten of
-# them share their queries, which cost the process more than all else that is done for those events together.
-GATHER_SECONDS = 0.05
+# From the beginning of a round the next one gathers for so long: a lone event waits for nobody, and at 200 events a
+# second ten of them share their queries, which cost the process more than all else that is done for those events
+# together.
+GATHER_SECONDS = 0.065
+# So many rounds wait for MongoDB side by side, on a machine where that takes longer than to gather the next one.
+ROUNDS_AT_ONCE = 4
 
 # An event that could not be given at once, the position behind it, and what `give` said of it, if it was asked.
 Late = tuple[HomeTimelineEvent, str, Any]
@@ -48,14 +51,15 @@ class Taker(Protocol):
 
 class Listener:
     """One subscription: a reader that was started, and who takes its events. While it is busy, with a wait of its own,
-    rounds pass it over."""
+    rounds pass it over; and while one has events of it `in_hand`, so do the others, which keeps their order."""
 
-    __slots__ = ("busy", "ended", "reader", "taker")
+    __slots__ = ("busy", "ended", "in_hand", "reader", "taker")
 
     def __init__(self, reader: Reader, taker: Taker) -> None:
         self.reader, self.taker = reader, taker
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.busy: asyncio.Task[None] | None = None
+        self.in_hand = False
 
     def fail(self, error: Exception) -> None:
         """It cannot go on."""
@@ -73,6 +77,7 @@ class Rounds:
         self._trails = services.trails
         self._ready: dict[Listener, None] = {}
         self._working: asyncio.Task[None] | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
 
     async def serve(self, viewer_id: int, after: str | None, taker: Taker) -> None:
         """Give all that comes in a viewer's timeline behind `after`, in order, until cancelled. Raises what kept it
@@ -105,8 +110,23 @@ class Rounds:
     async def _work(self) -> None:
         while self._ready:
             if taken := self._take():
-                await (self._traced(taken) if tracing.is_on() else self._hand_out(taken))
+                round_ = asyncio.create_task(self._round(taken))
+                self._under_way.add(round_)
+                round_.add_done_callback(self._under_way.discard)
                 await asyncio.sleep(GATHER_SECONDS)
+            if self._ready and self._is_full():
+                await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+
+    def _is_full(self) -> bool:
+        """Whether nothing can be taken before a round has ended."""
+        return len(self._under_way) >= ROUNDS_AT_ONCE or all(listener.in_hand for listener in self._ready)
+
+    async def _round(self, taken: Sequence[Taken]) -> None:
+        try:
+            await (self._traced(taken) if tracing.is_on() else self._hand_out(taken))
+        finally:
+            for listener, _ in taken:
+                listener.in_hand = False
 
     def _take(self) -> list[Taken]:
         """What is at hand for those who can take it; for the others begin what they wait for."""
@@ -114,6 +134,8 @@ class Rounds:
         for listener in list(self._ready):
             if len(taken) >= ROUND_LIMIT:
                 break
+            if listener.in_hand:
+                continue  # it stays ready
             del self._ready[listener]
             if listener.busy:
                 continue  # whatever it is, it ends by waking
@@ -124,6 +146,7 @@ class Rounds:
             while count < EVENTS_AT_ONCE and (numbered := reader.take()):
                 taken.append((listener, numbered))
                 count += 1
+            listener.in_hand = count > 0
             if count == EVENTS_AT_ONCE or (count and reader.stale):
                 # There may be more, or something to read on: behind what was taken.
                 self._ready[listener] = None

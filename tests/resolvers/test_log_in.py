@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pytest
 from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 
 from datastore.users import new_doc
 from resolvers import credentials
@@ -93,6 +94,10 @@ async def test_an_unknown_name_costs_the_same_work_as_a_wrong_password(
     assert len(checks) == 3
     parameters = {"$".join(kept.split("$")[:4]) for kept in checks}
     assert parameters == {"$argon2id$v=19$m=19456,t=2,p=1"}
+    for kept in checks:
+        # What is no hash is refused sooner, with another error.
+        with pytest.raises(VerifyMismatchError):
+            PasswordHasher().verify(kept, "wrong horse 7")
 
 
 async def test_a_password_that_nobody_can_have_is_not_hashed(perch: Perch, ann: Person, checks: list[str]) -> None:
