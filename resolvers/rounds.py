@@ -18,9 +18,10 @@ from resolvers.context import Services
 ROUND_LIMIT = 1000
 # Events of one reader in a round, so that a backlog keeps nobody waiting and fits into the socket's buffer.
 EVENTS_AT_ONCE = 16
-# From the beginning of a round the next one gathers for so long: a lone event waits for nobody, and at 200 events a
-# second ten of them share their queries, which cost the process more than all else that is done for those events
-# together.
+# Where so many pairs a second are handed out, and above a moment's burst of half as many, the next round gathers for so
+# long from the beginning of one: at 200 events a second a dozen of them share their queries, which cost the process
+# more than all else that is done for those events together. Fewer wait for nobody.
+BUSY_A_SECOND = 100
 GATHER_SECONDS = 0.065
 # So many rounds wait for MongoDB side by side, on a machine where that takes longer than to gather the next one.
 ROUNDS_AT_ONCE = 2
@@ -79,6 +80,8 @@ class Rounds:
         self._ready: dict[Listener, None] = {}
         self._working: asyncio.Task[None] | None = None
         self._under_way: set[asyncio.Task[None]] = set()
+        # A leaking bucket of pairs that were handed out, and when it was last looked at.
+        self._handed, self._looked = 0.0, 0.0
 
     async def serve(self, viewer_id: int, after: str | None, taker: Taker) -> None:
         """Give all that comes in a viewer's timeline behind `after`, in order, until cancelled. Raises what kept it
@@ -117,9 +120,17 @@ class Rounds:
                 round_ = asyncio.create_task(self._round(taken))
                 self._under_way.add(round_)
                 round_.add_done_callback(self._under_way.discard)
-                await asyncio.sleep(GATHER_SECONDS)
+                if self._is_busy(len(taken)):
+                    await asyncio.sleep(GATHER_SECONDS)
             while len(self._under_way) >= ROUNDS_AT_ONCE:
                 await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+
+    def _is_busy(self, pairs: int) -> bool:
+        """Whether these, and those of the last second, are more than what is handed out one by one."""
+        now, before = asyncio.get_running_loop().time(), self._looked
+        left = max(self._handed - BUSY_A_SECOND * (now - before), 0)
+        self._handed, self._looked = min(left + pairs, BUSY_A_SECOND), now
+        return self._handed > BUSY_A_SECOND / 2
 
     async def _round(self, taken: Sequence[Taken]) -> None:
         try:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import pytest
+
 from datastore.records import HomeTimelineEvent, TweetAdded
 from resolvers.audience import Asked, Audience, Scene
 from resolvers.rounds import Late, Rounds
@@ -140,3 +142,20 @@ async def test_a_round_that_waits_keeps_no_other_readers_waiting_and_its_own_in_
         serving.cancel()
         others.cancel()
     assert [client.taken for client in clients] == [expected, expected]
+
+
+async def test_few_events_wait_for_no_company(perch: Perch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resolvers.rounds.GATHER_SECONDS", 1000 * PATIENCE_SECONDS)
+    reader, author, after = await started(perch)
+    services: Any = perch.endpoint._services
+    client, expected = Client(1000), list[int]()
+    serving = asyncio.create_task(Rounds(services).serve(globalid.of_type(reader.id, "User"), after, client))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        for number in range(5):
+            expected += await posted(author, 1)
+            while len(client.taken) <= number:
+                await asyncio.sleep(0.01)
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
+    assert client.taken == expected
