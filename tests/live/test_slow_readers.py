@@ -99,9 +99,10 @@ async def test_fifty_of_a_thousand_who_stop_cost_bounded_memory_and_the_others_n
         assert texts_of(reading[0]) == expected
         assert all(one.payloads == reading[0].payloads for one in reading)
         assert max(map(unread_bytes, of_stopped)) < 2 * UNREAD_KB * 1024
-        held = [transport.get_write_buffer_size() for transport in of_stopped]
-        # uvicorn's mark of 64 KB, and one round's events behind it.
-        assert min(held) > 60_000
+        # uvicorn's mark of 64 KB, and one round's events behind it. A round with theirs may still be under way.
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while min(held := [transport.get_write_buffer_size() for transport in of_stopped]) <= 60_000:
+                await asyncio.sleep(0.05)
         assert max(held) < 64 * 1024 + EVENTS_AT_ONCE * EVENT_BYTES
         for one in stopped:
             one.read_on()
