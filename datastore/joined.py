@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextvars import Context, copy_context
 from itertools import islice
 from math import inf
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -34,60 +34,57 @@ class Joined(Generic[K, V]):
         self._read, self._context = read, context
         self._keys_at_once, self._at_once, self._patience = keys_at_once, at_once, patience_seconds
         self._waiting: Waiting[K, V] = {}
+        # Whether a read is about to take what waits.
         self._woken = False
         self._reading: set[asyncio.Task[None]] = set()
-        # Those of them that others wait for.
-        self._in_the_way: set[asyncio.Task[None]] = set()
+        # Those of them that others wait for, and when that ends.
+        self._in_the_way: dict[asyncio.Task[None], asyncio.TimerHandle] = {}
 
     async def get(self, key: K, within_seconds: float = inf) -> V | None:
         """What is there under this key, None if nothing. Raises what the read raised, for all who asked together, and
         TimeoutError for who waits no longer."""
-        answer = self.ask(key)
-        if within_seconds == inf:
-            return await answer
-        # Not asyncio.timeout, which costs several times as much.
-        timer = answer.get_loop().call_later(max(within_seconds, 0), _overdue, answer)
-        try:
-            return await answer
-        finally:
-            timer.cancel()
+        return await within(self.ask(key), within_seconds)
 
     def ask(self, key: K) -> asyncio.Future[V | None]:
         """As `get`, for who has something else to do meanwhile."""
-        loop = asyncio.get_running_loop()
-        if not self._woken:
-            self._woken = True
-            loop.call_soon(self._begin)
         # Each has one of their own: who is cancelled takes the answer from nobody else.
-        answer: asyncio.Future[V | None] = loop.create_future()
+        answer: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(answer)
+        self._wake()
         return answer
 
-    def _begin(self) -> None:
-        self._woken = False
-        while self._waiting and len(self._in_the_way) < self._at_once:
-            keys = list(islice(self._waiting, self._keys_at_once))
-            taken = {key: self._waiting.pop(key) for key in keys}
-            # Who has left is asked for no longer.
-            asked = {key: some for key, some in taken.items() if not all(answer.done() for answer in some)}
-            if asked:
-                self._send(asked)
-
-    def _send(self, asked: Waiting[K, V]) -> None:
+    def _wake(self) -> None:
+        """Have what waits read in the next turn of the loop, with all that is asked until then."""
+        if self._woken or not self._waiting or len(self._in_the_way) >= self._at_once:
+            return
+        self._woken = True
         loop = asyncio.get_running_loop()
-        task = loop.create_task(self._answer(asked), context=self._context())
+        task = loop.create_task(self._take(), context=self._context())
         self._reading.add(task)
-        task.add_done_callback(self._reading.discard)
         if self._at_once < inf:
-            self._in_the_way.add(task)
-            timer = loop.call_later(self._patience, self._pass_by, task)
-            task.add_done_callback(lambda _: timer.cancel())
-            task.add_done_callback(self._pass_by)
+            self._in_the_way[task] = loop.call_later(self._patience, self._pass_by, task)
+
+    async def _take(self) -> None:
+        """Read what waits now, or as much of it as goes at once."""
+        self._woken = False
+        keys = list(islice(self._waiting, self._keys_at_once))
+        taken = {key: self._waiting.pop(key) for key in keys}
+        self._wake()
+        # Who has left is asked for no longer.
+        asked = {key: some for key, some in taken.items() if not all(answer.done() for answer in some)}
+        try:
+            if asked:
+                await self._answer(asked)
+        finally:
+            task = cast("asyncio.Task[None]", asyncio.current_task())
+            self._reading.discard(task)
+            self._pass_by(task)
 
     def _pass_by(self, task: "asyncio.Task[None]") -> None:
-        if task in self._in_the_way:
-            self._in_the_way.discard(task)
-            self._begin()
+        """Nobody waits for this read any more but those who asked for it."""
+        if timer := self._in_the_way.pop(task, None):
+            timer.cancel()
+            self._wake()
 
     async def _answer(self, asked: Waiting[K, V]) -> None:
         try:
@@ -99,12 +96,26 @@ class Joined(Generic[K, V]):
                 answer.exception()
         else:
             for key, some in asked.items():
-                for answer in _open({key: some}):
-                    answer.set_result(found.get(key))
+                value = found.get(key)
+                for answer in some:
+                    if not answer.done():
+                        answer.set_result(value)
         finally:
             # Cancelled: so is whoever still waits.
             for answer in _open(asked):
                 answer.cancel()
+
+
+async def within(answer: asyncio.Future[V], seconds: float) -> V:
+    """What was asked for and is this caller's alone. Raises TimeoutError."""
+    if seconds == inf or answer.done():
+        return await answer
+    # Not asyncio.timeout, which costs several times as much.
+    timer = answer.get_loop().call_later(max(seconds, 0), _overdue, answer)
+    try:
+        return await answer
+    finally:
+        timer.cancel()
 
 
 def _overdue(answer: asyncio.Future[Any]) -> None:

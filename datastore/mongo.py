@@ -1,13 +1,10 @@
 """MongoDB: the client and the collections. The only module that imports the driver."""
 
-import asyncio
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from copy import copy
 from functools import partial
-from types import ModuleType
 from typing import Any, Self
 
 import pymongo
@@ -24,6 +21,7 @@ from pymongo import (
     WriteConcern,
     network_layer,
 )
+from pymongo.asynchronous import pool
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -36,11 +34,11 @@ from pymongo.errors import (
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from pymongo.read_preferences import SecondaryPreferred
 
-from datastore import tracing
+from datastore import joined, tracing, wire
 from datastore.calls import Collection, Doc, Session, aggregated, made, opened, watching
 from datastore.deadlines import due_in, left_seconds
 from datastore.indexes import INDEXES
-from datastore.together import Asked, Reads
+from datastore.together import Answer, Asked, Reads
 from datastore.writes import Driver, Outcomes, Shared
 
 __all__ = [
@@ -60,6 +58,7 @@ __all__ = [
     "bson_documents",
     "bson_of",
     "is_outage",
+    "late",
     "watching",
     "within",
 ]
@@ -147,10 +146,20 @@ class Mongo:
 
     async def ask(self, asked: Sequence[Asked[Any]]) -> list[list[Doc]]:
         """The documents of each, in order; see `datastore.together.together`."""
+        return await self.answer(self.begin(asked))
+
+    def begin(self, asked: Sequence[Asked[Any]]) -> Answer:
+        """Have them asked; see `datastore.together.Begun`."""
+        return self._reads.ask(asked)
+
+    async def answer(self, begun: Answer) -> list[list[Doc]]:
+        """What has been asked, in the time that the request has left."""
         try:
-            return await self._reads.ask(asked, left_seconds())
+            found = await joined.within(begun, left_seconds())
         except TimeoutError:
-            raise _late() from None
+            raise late() from None
+        assert found is not None  # noqa: S101  every question is answered
+        return found
 
     async def ensure_indexes(self) -> None:
         """Create what is missing; idempotent. An index of another shape under the same keys is an error.
@@ -196,7 +205,8 @@ def _client(driver: str, url: str, deadline_ms: int, answer_ms: int) -> AsyncIOM
     return client  # type: ignore[no-any-return]
 
 
-def _late() -> NetworkTimeout:
+def late() -> NetworkTimeout:
+    """What a request is told whose time is over while it waits for others: an outage (`is_outage`)."""
     return NetworkTimeout("MongoDB did not answer in time")
 
 
@@ -230,7 +240,7 @@ async def _each(writing: Awaitable[Any], count: int) -> Outcomes:
     return (None,) * count
 
 
-_WRITES = Driver(_insert, _move, _late)
+_WRITES = Driver(_insert, _move, late)
 
 
 class _Commands(CommandListener):
@@ -254,18 +264,9 @@ class _Commands(CommandListener):
             end(error)
 
 
-async def wait_for(future: Any, timeout: float | None) -> Any:
-    """asyncio.wait_for as it is from Python 3.12 on."""
-    async with asyncio.timeout(timeout):
-        return await future
-
-
-if sys.version_info < (3, 12):
-    # In 3.11 it loses a cancellation that comes together with the answer (cpython 86296), and PyMongo waits so for each
-    # command to be sent: a loop that is told to end would then go on for ever, and a time limit would not hold.
-    mended = ModuleType("asyncio")
-    vars(mended).update(vars(asyncio), wait_for=wait_for)
-    vars(network_layer)["asyncio"] = mended
+# PyMongo waits for each reply by two tasks, two waits for these and three timers, and for each command to be sent by a
+# `wait_for`, which on Python 3.11 loses a cancellation that comes together with its end (cpython 86296).
+vars(pool).update(async_sendall=wire.send, async_receive_message=wire.receiver(network_layer))
 
 
 def bson_of(doc: Doc) -> bytes:

@@ -105,6 +105,11 @@ class Tweet:
     def is_reply(self) -> bool:
         return self.in_reply_to_id is not None
 
+    def concerns(self, retweeter_id: int | None = None) -> tuple[int, ...]:
+        """Whose standing with a viewer decides whether they are shown it, as it is or passed on. It never changes."""
+        people = (self.author_id, retweeter_id, self.reply_author_id)
+        return tuple(person for person in people if person is not None)
+
 
 class Hiding(StrEnum):
     """How one person hides another."""

@@ -95,7 +95,11 @@ class Retweets:
         """Those of the retweets that are alive. One round trip, none for no ids."""
         if not retweet_ids:
             return []
-        return await Look(self._mongo, _LIVING, retweet_ids, _retweets).alone()
+        return await self.find_many(retweet_ids).alone()
+
+    def find_many(self, retweet_ids: Sequence[int]) -> Look[list[Retweet]]:
+        """`get_many`, to be asked together with others."""
+        return Look(self._mongo, _LIVING, retweet_ids, _retweets)
 
     async def get(self, retweet_id: int) -> Retweet | None:
         """One retweet that is alive."""

@@ -6,11 +6,12 @@ The finds of one aggregation are read one after the other and not as a snapshot,
 side; each is read after it was asked for.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from asyncio import Future
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from contextvars import Context
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from datastore import tracing
 from datastore.calls import Collection, Doc, aggregated
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from datastore.mongo import Mongo
 
 T = TypeVar("T")
+U = TypeVar("U")
+# The documents of each of some finds, once they have come.
+Answer: TypeAlias = Future[list[list[Doc]] | None]
 # Which find a document answers.
 _OF = "of"
 # Left to itself, MongoDB gives a first hundred documents and has itself asked for the rest.
@@ -49,7 +53,8 @@ class Asked(Generic[T]):
 @dataclass(frozen=True, slots=True, eq=False)
 class Find(Asked[T]):
     """What to ask of a collection, and what is made of the documents that come back. `sort` decides which index can
-    answer: a hint is possible for none but the first of several finds."""
+    answer: a hint is possible for none but the first of several finds. With `counted`, one document comes back, whose
+    `n` says how many there are, or none for none."""
 
     mongo: "Mongo"
     name: str
@@ -58,6 +63,7 @@ class Find(Asked[T]):
     made: Callable[[Sequence[Doc]], T]
     sort: Mapping[str, int] | None = None
     limit: int = 0
+    counted: bool = False
 
     @property
     def collection(self) -> Collection:
@@ -66,6 +72,8 @@ class Find(Asked[T]):
 
     async def read(self) -> list[Doc]:
         """The documents, by a round trip of its own."""
+        if self.counted:
+            return await aggregated(self.collection, self._chosen())
         cursor = self.collection.find(self.query, self.fields, batch_size=_DOCUMENTS_AT_ONCE)
         cursor = cursor.sort([*self.sort.items()]) if self.sort else cursor
         found: list[Doc] = await (cursor.limit(self.limit) if self.limit else cursor).to_list(None)
@@ -73,10 +81,13 @@ class Find(Asked[T]):
 
     def stages(self, number: int) -> list[Doc]:
         """The find as an aggregation whose documents say that they are of it."""
+        return [*self._chosen(), {"$project": {**self.fields, _OF: {"$literal": number}}}]
+
+    def _chosen(self) -> list[Doc]:
         found: list[Doc] = [{"$match": self.query}]
         found += [{"$sort": dict(self.sort)}] if self.sort else []
         found += [{"$limit": self.limit}] if self.limit else []
-        return [*found, {"$project": {**self.fields, _OF: {"$literal": number}}}]
+        return [*found, {"$count": "n"}] if self.counted else found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +101,15 @@ class Keyed:
     written: Callable[[Any], object] = lambda key: key
     by: str = "_id"
     where: Doc = field(default_factory=dict)
+    # Instead of all that: the query for some keys, which may find more than was asked for; what each look-up makes of
+    # the documents leaves out what is not its own.
+    query: Callable[[Iterable[Any]], Doc] | None = None
+
+    def asked(self, keys: Iterable[Hashable]) -> Doc:
+        """The query for these keys."""
+        if self.query:
+            return self.query(keys)
+        return {self.by: {"$in": [self.written(key) for key in keys]}} | self.where
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +136,36 @@ def in_order(mongo: "Mongo", kind: Keyed, keys: Sequence[int], record: Callable[
 async def together(*asked: Asked[Any]) -> list[Any]:
     """What is made of each Find or Look, in order. At most one round trip, shared with whoever asks meanwhile. Raises
     what MongoDB raised to all who shared it, and an outage at the deadline of the request."""
-    found = await asked[0].mongo.ask(asked)
+    return _all_made(asked, await asked[0].mongo.ask(asked))
+
+
+class Begun(Generic[T]):
+    """What has been asked and comes when it is awaited, once, by who asked it and has something else to do meanwhile:
+    a task for either would cost as much as what is read. It may also be left. Otherwise as `together`."""
+
+    __slots__ = ("_answer", "_asked", "_made")
+
+    def __init__(
+        self, asked: Sequence[Asked[Any]], made: Callable[[list[Any]], T], answer: Answer | None = None
+    ) -> None:
+        self._asked, self._made = asked, made
+        self._answer = asked[0].mongo.begin(asked) if asked and answer is None else answer
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self._read().__await__()
+
+    def then(self, made: Callable[[T], U]) -> "Begun[U]":
+        """The same, with something else made of it."""
+        first = self._made
+        return Begun(self._asked, lambda found: made(first(found)), self._answer)
+
+    async def _read(self) -> T:
+        if self._answer is None:
+            return self._made([])
+        return self._made(_all_made(self._asked, await self._asked[0].mongo.answer(self._answer)))
+
+
+def _all_made(asked: Sequence[Asked[Any]], found: Sequence[list[Doc]]) -> list[Any]:
     return [one.made(docs) for one, docs in zip(asked, found, strict=True)]
 
 
@@ -138,14 +187,13 @@ def as_one(group: Sequence[Look[Any]]) -> Find[Any]:
     """One find for all look-ups of a kind."""
     kind = group[0].kind
     keys = dict.fromkeys(key for look in group for key in look.keys)
-    query = {kind.by: {"$in": [kind.written(key) for key in keys]}} | kind.where
-    return Find(group[0].mongo, kind.name, query, kind.fields, list)
+    return Find(group[0].mongo, kind.name, kind.asked(keys), kind.fields, list)
 
 
 def _parted(group: Sequence[Look[Any]], docs: list[Doc]) -> Iterable[list[Doc]]:
     """What such a find has found for each of them."""
-    if len(group) == 1:
-        return [docs]
+    if not docs or len(group) == 1 or group[0].kind.query:
+        return [docs] * len(group)
     by_key: dict[Hashable, list[Doc]] = {}
     for doc in docs:
         by_key.setdefault(group[0].kind.key_of(doc), []).append(doc)
@@ -172,11 +220,9 @@ class Reads:
         self._limit = limit
         self._joined = Joined(self._answers, QUESTIONS_AT_ONCE, BATCHES_AT_ONCE, PATIENCE_SECONDS, Context)
 
-    async def ask(self, asked: Sequence[Asked[Any]], within_seconds: float) -> list[list[Doc]]:
-        """The documents of each, in order, read behind this call. At most one round trip. Raises TimeoutError."""
-        found = await self._joined.get(_Question(asked, tracing.current()), within_seconds)
-        assert found is not None  # noqa: S101  every question is answered
-        return found
+    def ask(self, asked: Sequence[Asked[Any]]) -> Answer:
+        """The documents of each, in order, read behind this call. At most one round trip."""
+        return self._joined.ask(_Question(asked, tracing.current()))
 
     async def _answers(self, questions: Sequence["_Question"]) -> dict["_Question", list[list[Doc]]]:
         parents = [("mongodb reads", question.parent) for question in questions if question.parent]

@@ -28,7 +28,9 @@ from typing import Generic, Self
 import structlog
 
 from datastore import tracing
+from datastore.deadlines import left_seconds
 from datastore.joined import Joined
+from datastore.mongo import late
 from datastore.records import Tweet, User
 from datastore.settings import Settings
 from datastore.tracing import Parent
@@ -177,18 +179,28 @@ class Cache:
             if use is Copies.NONE:
                 fresh = await self._read(kind, missing, use)
             else:
-                fresh = await kind.together.get(_Asked(missing, tracing.current())) or {}
+                fresh = await self._from_all(kind, missing)
             for one in missing:
                 if record := fresh.get(one):
                     kind.near.put(one, record, began)
                     found[one] = record
         return [found.get(one) for one in record_ids]
 
+    async def _from_all(self, kind: _Kind[R], missing: Sequence[int]) -> dict[int, R]:
+        """Read with all who ask at this moment. What they share ends with nobody's deadline, and each waits no longer
+        than their own."""
+        try:
+            return await kind.together.get(_Asked(missing, tracing.current()), left_seconds()) or {}
+        except TimeoutError:
+            raise late() from None
+
     async def _read_for_all(self, kind: _Kind[R], asked: Sequence[_Asked]) -> dict[_Asked, dict[int, R]]:
         """All of them, for each."""
         missing = list(dict.fromkeys(one for each in asked for one in each.record_ids))
         parts = [missing[at : at + COPIES_AT_ONCE] for at in range(0, len(missing), COPIES_AT_ONCE)]
         with tracing.spans([("copies", each.parent) for each in asked if each.parent]):
+            if len(parts) == 1:
+                return dict.fromkeys(asked, await self._read(kind, missing, Copies.SHARED))
             read = await asyncio.gather(*(self._read(kind, part, Copies.SHARED) for part in parts))
         found = {one: record for part in read for one, record in part.items()}
         return dict.fromkeys(asked, found)

@@ -20,8 +20,9 @@ PAIRS_GATHERED = 40_000
 UNIT_PAIRS = 500
 # On a cluster a unit is so much more, as it is parted into many scripts and written by several servers.
 PARTED = 4
-# What is done to many timelines: the operation, the entry, and for a removal the tweet. Sent once for its readers.
-Run = tuple[str, int, int]
+# What is done to many timelines: the operation, the entry, and for a removal the tweet, for a push what is told with
+# it. Sent once for its readers.
+Run = tuple[str, int, Arg]
 # A run and its readers, each by the tail of their keys.
 Runs = list[tuple[Run, list[str]]]
 
@@ -43,9 +44,13 @@ class Fanout:
         """One of its own for an author with many readers: writes units of 500 pairs, in turn with others."""
         return Fanout(self._scripts, self._bounds, turn)
 
-    async def push(self, reader_ids: Iterable[int], entry_id: int) -> None:
-        """Add an entry to those of the readers' timelines that are kept."""
-        await self._gather(("+", entry_id, 0), reader_ids)
+    async def push(
+        self, reader_ids: Iterable[int], entry_id: int, tweet_id: int = 0, people: Iterable[int] = ()
+    ) -> None:
+        """Add an entry to those of the readers' timelines that are kept. Those who are present are told which tweet it
+        shows and whom it concerns, if that is given, so that these need not be looked up before they are read."""
+        told = ".".join(map(str, people))
+        await self._gather(("+", entry_id, f":{tweet_id}:0:{told}" if told else ""), reader_ids)
 
     async def unpush(self, reader_ids: Iterable[int], entry_id: int, tweet_id: int) -> None:
         """Take an entry that shows this tweet out again."""

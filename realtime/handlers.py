@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datastore.blocks import Blocks
 from datastore.events import Event, EventName
 from datastore.follows import WALK_BATCH, Follows
-from datastore.records import Roads
+from datastore.records import Roads, Tweet
 from datastore.retweets import Retweets
 from datastore.trails import Trails
 from datastore.tweets import Tweets
@@ -72,7 +72,7 @@ async def on_tweet_posted(rooms: Rooms, event: Event) -> None:
     rooms.topics.did(tweet.author_id, Deed.POSTED, tweet.id)
     if tweet.in_reply_to_id is not None:
         rooms.topics.happened_to(tweet.in_reply_to_id)
-    await _push(rooms, tweet.author_id, tweet.id, tweet.id, roads)
+    await _push(rooms, tweet.author_id, tweet.id, tweet, roads)
 
 
 async def on_tweet_deleted(rooms: Rooms, event: Event) -> None:
@@ -95,10 +95,10 @@ async def on_tweet_retweeted(rooms: Rooms, event: Event) -> None:
     """Push the retweet to the retweeter's and their followers' timelines; reading hides it from those who follow the
     author anyway."""
     retweet, roads = await asyncio.gather(rooms.retweets.get(event.subject_id), _roads(rooms, event.other_id))
-    if retweet and await rooms.asked.tweet(retweet.tweet_id):
+    if retweet and (tweet := await rooms.asked.tweet(retweet.tweet_id)):
         rooms.topics.did(retweet.author_id, Deed.RETWEETED, retweet.tweet_id)
         rooms.topics.happened_to(retweet.tweet_id)
-        await _push(rooms, retweet.author_id, retweet.id, retweet.tweet_id, roads)
+        await _push(rooms, retweet.author_id, retweet.id, tweet, roads)
 
 
 async def on_retweet_undone(rooms: Rooms, event: Event) -> None:
@@ -218,20 +218,21 @@ async def _roads(rooms: Rooms, author_id: int) -> Roads | None:
     return await rooms.asked.roads(author_id) if author_id else None
 
 
-async def _push(rooms: Rooms, author_id: int, entry_id: int, tweet_id: int, roads: Roads | None) -> None:
-    """Send an entry on the road that its id and the author's log say, by `roads` if they have just been read. What a
-    top user's followers are about to read is put into the cache first."""
+async def _push(rooms: Rooms, author_id: int, entry_id: int, tweet: Tweet, roads: Roads | None) -> None:
+    """Send an entry, which shows this tweet, on the road that its id and the author's log say, by `roads` if they have
+    just been read. What a top user's followers are about to read is put into the cache first."""
     roads = roads or await rooms.asked.roads(author_id)
     if roads is None:
         return
-    await rooms.fanout.push([author_id], entry_id)
+    people = tweet.concerns(None if entry_id == tweet.id else author_id)
+    await rooms.fanout.push([author_id], entry_id, tweet.id, people)
     if not roads.is_pulled(entry_id):
         async for followers in _followers(rooms, author_id, roads):
-            await rooms.fanout.push(followers, entry_id)
+            await rooms.fanout.push(followers, entry_id, tweet.id, people)
         return
     # What was gathered before it must not come behind it.
     await rooms.fanout.flush()
-    await rooms.cache.tweets([tweet_id])
+    await rooms.cache.tweets([tweet.id])
     await rooms.top_users.announce(author_id, entry_id)
     roads = await rooms.users.roads(author_id)
     if roads and not roads.is_top:

@@ -8,15 +8,14 @@ a pool costs, which is lent, checked, timed and given back for every command.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import Context
-from math import inf
+from functools import partial
 from typing import Any
 
 import hiredis
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Command = tuple[Any, ...]
@@ -69,29 +68,38 @@ class Line:
             await self._open.close(RedisConnectionError("closed"))
 
 
-class _Open:
-    """A connection that is open, until it is `lost`."""
+class _Open(asyncio.Protocol):
+    """A connection that is open, until it is `lost`. It takes the transport over from redis-py, which has opened it:
+    what Redis says then goes from the socket to who waits for it, past a stream and a task."""
 
-    def __init__(self, connection: AbstractConnection, seconds: float) -> None:
+    def __init__(self, connection: Any, seconds: float) -> None:
         self._connection, self._seconds = connection, seconds
         self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport = connection._writer.transport
+        # As redis-py has made it: it knows the encoding, and what the errors are called.
+        self._parser: Any = connection._parser._reader
         self._commands: list[bytes] = []
-        self._some = asyncio.Event()
-        # Who waits, longest first.
-        self._owed: deque[asyncio.Future[Any]] = deque()
-        self.lost = False
-        self._tasks = [asyncio.create_task(self._guarded(work)) for work in (self._send, self._receive)]
+        # Who waits and since when, longest first.
+        self._owed: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._transport.set_protocol(self)
 
-    async def call(self, command: Command) -> Any:
+    @property
+    def lost(self) -> bool:
+        """Whether it takes no more commands."""
+        return self._closing is not None
+
+    def call(self, command: Command) -> asyncio.Future[Any]:
+        """Redis' answer, to be awaited by who asks alone."""
         answer: asyncio.Future[Any] = self._loop.create_future()
+        if not self._commands:
+            self._loop.call_soon(self._send)
         self._commands.append(self._packed(command))
-        self._owed.append(answer)
-        self._some.set()
-        timer = self._loop.call_later(self._seconds, self._look, answer)
-        try:
-            return await answer
-        finally:
-            timer.cancel()
+        self._owed.append((self._loop.time(), answer))
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._seconds, self._look)
+        return answer
 
     def _packed(self, command: Command) -> bytes:
         """As it goes over the wire. redis-py writes it in Python, in ten times as long."""
@@ -101,53 +109,57 @@ class _Open:
         except TypeError:  # MongoDB's integers are of a class of their own
             return b"".join(self._connection.pack_commands([command]))
 
-    def _look(self, answer: "asyncio.Future[Any]") -> None:
-        """Its time is over. A loop that was held up itself comes here before it reads what has come meanwhile."""
-        self._loop.call_later(GRACE_SECONDS, self._overdue, answer)
+    def _send(self) -> None:
+        commands, self._commands = self._commands, []
+        # Nothing waits for the transport to drain: what is in it is what somebody waits for, no longer than `seconds`.
+        if not self.lost:
+            self._transport.write(b"".join(commands))
 
-    def _overdue(self, answer: "asyncio.Future[Any]") -> None:
-        if not answer.done():
-            self._lose(RedisTimeoutError("Redis did not answer in time"))
-
-    async def _send(self) -> None:
-        while True:
-            await self._some.wait()
-            self._some.clear()
-            commands, self._commands = self._commands, []
-            await self._connection.send_packed_command([b"".join(commands)], check_health=False)
-
-    async def _receive(self) -> None:
-        while True:
-            try:
-                found, error = await self._connection.read_response(timeout=inf), None
-            except ResponseError as refusal:
-                found, error = None, refusal
-            answer = self._owed.popleft()
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed(data)
+        while not self.lost and (found := self._parser.gets()) is not NOT_ENOUGH_DATA:
+            # A server that is still loading, say, is none.
+            if isinstance(found, RedisConnectionError):
+                self._lose(found)
+                return
+            _, answer = self._owed.popleft()
             if answer.done():  # nobody waits any more
                 continue
-            answer.set_exception(error) if error else answer.set_result(found)
+            answer.set_exception(found) if isinstance(found, Exception) else answer.set_result(found)
 
-    async def _guarded(self, work: Callable[[], Any]) -> None:
-        try:
-            await work()
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-            self._lose(RedisConnectionError(str(error)))
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lose(RedisConnectionError(str(exc or "Redis closed the connection")))
+
+    def _look(self) -> None:
+        """Some time is over: whose?"""
+        self._timer = None
+        since, answer = next((one for one in self._owed if not one[1].done()), (0.0, None))
+        if answer is None:
+            return
+        left = since + self._seconds - self._loop.time()
+        # A loop that was held up itself comes here before it reads what has come meanwhile.
+        overdue = partial(self._overdue, answer) if left <= 0 else self._look
+        self._timer = self._loop.call_later(max(left, GRACE_SECONDS), overdue)
+
+    def _overdue(self, answer: "asyncio.Future[Any]") -> None:
+        if answer.done():
+            self._look()
+        else:
+            self._lose(RedisTimeoutError("Redis did not answer in time"))
 
     def _lose(self, error: Exception) -> None:
         """Everybody who waits is told, and the next command opens another connection."""
         if self.lost:
             return
-        self.lost = True
-        for answer in self._owed:
+        self._closing = self._loop.create_task(self._connection.disconnect(nowait=True), context=Context())
+        if self._timer:
+            self._timer.cancel()
+        for _, answer in self._owed:
             if not answer.done():
                 answer.set_exception(error)
         self._owed.clear()
-        for task in self._tasks:
-            task.cancel()
-        self._closing = asyncio.create_task(self._connection.disconnect(nowait=True))
 
     async def close(self, error: Exception) -> None:
         self._lose(error)
-        for task in (*self._tasks, self._closing):
-            with suppress(asyncio.CancelledError):
-                await task
+        if self._closing:
+            await self._closing

@@ -22,14 +22,16 @@ PAYLOADS_KEPT = 1024
 
 
 class Said(NamedTuple):
-    """What one event of a stream says, to all who are told it. kind '+': `entry_id` joined; '-': it left, it showed
-    `tweet_id`; 's': resync, for this `reason`; '.': it is for others. `author_id` is told where they are a top user."""
+    """What one event of a stream says, to all who are told it. kind '+': `entry_id` joined; '-': it left; either showed
+    `tweet_id`; 's': resync, for this `reason`; '.': it is for others. `author_id` is told where they are a top user;
+    `people`, where an entry was pushed, are all whose standing with the reader decides whether it is shown."""
 
     kind: str
     entry_id: int = 0
     tweet_id: int = 0
     author_id: int = 0
     reason: ResyncReason | None = None
+    people: tuple[int, ...] = ()
 
 
 # An event: its token, and what it says. A bare tuple: one is made for each event and reader.
@@ -227,8 +229,11 @@ def parse(payload: str) -> Said:
     kind, _, rest = payload.partition(":")
     if kind == "s":
         return Said("s", reason=ResyncReason(rest))
-    entry, tweet, author = [*rest.split(":"), "0", "0"][:3]
-    return Said(kind, int(entry), int(tweet), int(author))
+    told = rest.split(":")
+    entry, tweet, author = [*map(int, told[:3]), 0, 0][:3]
+    # Who is concerned where the payload does not say it has to be looked up.
+    people = tuple(map(int, told[3].split("."))) if len(told) > 3 else ()
+    return Said(kind, entry, tweet, author, people=people)
 
 
 def for_others(said: Said) -> Said:

@@ -215,7 +215,9 @@ class TopTweets:
 
     async def _first_pages(self, asked: list[_First]) -> dict[_First, tuple[list[Ranked], int] | str]:
         pages = [self._served(one.window, one.count, one.now_ms) for one in asked]
-        return dict(zip(asked, await asyncio.gather(*pages), strict=True))
+        # One nearly always, and a task for it costs as much as its command.
+        found = [await pages[0]] if len(pages) == 1 else await asyncio.gather(*pages)
+        return dict(zip(asked, found, strict=True))
 
     async def _served(
         self, window: TopWindow, count: int, now_ms: int, after: Position | None = None, snapshot: bool = False

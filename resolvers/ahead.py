@@ -3,22 +3,24 @@
 from collections.abc import Collection
 from typing import Any
 
-from datastore.together import Asked, together
+from datastore.together import Asked, Begun
 from resolvers.context import Context
 
 
-async def together_with_flags(
+def together_with_flags(
     context: Context, tweet_ids: Collection[int], wanted: Collection[str], *finds: Asked[Any]
-) -> list[Any]:
-    """What the finds make, in order. One round trip; in the same one what the viewer did to these tweets, for those of
-    the `wanted` fields that tell it: the loaders have it ready afterwards."""
+) -> Begun[list[Any]]:
+    """What the finds make, in order, asked now. One round trip; in the same one what the viewer did to these tweets,
+    for those of the `wanted` fields that tell it: the loaders have it ready afterwards."""
     flags = _flags(context, tweet_ids, wanted)
-    asked = [*finds, *(find for _, find in flags)]
-    found = await together(*asked) if asked else []
-    for (loader, _), those in zip(flags, found[len(finds) :], strict=True):
-        for tweet_id in tweet_ids:
-            loader.ready((context.viewer_id, tweet_id), tweet_id in those)
-    return found[: len(finds)]
+
+    def made(found: list[Any]) -> list[Any]:
+        for (loader, _), those in zip(flags, found[len(finds) :], strict=True):
+            for tweet_id in tweet_ids:
+                loader.ready((context.viewer_id, tweet_id), tweet_id in those)
+        return found[: len(finds)]
+
+    return Begun([*finds, *(find for _, find in flags)], made)
 
 
 def _flags(context: Context, tweet_ids: Collection[int], wanted: Collection[str]) -> list[tuple[Any, Asked[set[int]]]]:

@@ -1,10 +1,10 @@
 """Regard: how the viewer and another stand, and so what of the other's the viewer may see or do. Acts at once."""
 
-import asyncio
 from collections.abc import Collection, Sequence
 
 from datastore.errors import DomainError, ErrorCode
 from datastore.records import Page, Regard, Tweet
+from datastore.together import Begun
 from resolvers.ahead import together_with_flags
 from resolvers.context import Context
 from resolvers.loaders import NEUTRAL
@@ -40,9 +40,8 @@ async def readable_page(
     """
     tweets = [edge.node for edge in page.edges]
     authors = list({tweet.author_id for tweet in tweets})
-    regards_ = regards_of(context, authors, [tweet.id for tweet in tweets], wanted)
-    present, found = await asyncio.gather(context.loaders.present(authors), regards_)
-    regards = dict(zip(authors, found, strict=True))
+    begun = regards_of(context, authors, [tweet.id for tweet in tweets], wanted)
+    present, regards = await context.loaders.present(authors), await begun
     edges = [
         edge
         for edge in page.edges
@@ -52,15 +51,14 @@ async def readable_page(
     return Page(edges, page.has_next, page.has_previous, page.end)
 
 
-async def regards_of(
+def regards_of(
     context: Context, user_ids: Sequence[int], tweet_ids: Collection[int] = (), wanted: Collection[str] = ()
-) -> list[Regard]:
-    """How the viewer stands with each, in order; and what the `wanted` fields of these tweets tell is ready. One round
+) -> Begun[dict[int, Regard]]:
+    """How the viewer stands with each, asked now; and what the `wanted` fields of these tweets tell is ready. One round
     trip."""
     viewer_id = context.viewer_id
     if viewer_id is None or not user_ids:
-        return [NEUTRAL] * len(user_ids)
+        return Begun([], lambda _: dict.fromkeys(user_ids, NEUTRAL))
     pairs = [(viewer_id, user_id) for user_id in user_ids]
-    find = context.services.blocks.find_regards(pairs)
-    (found,) = await together_with_flags(context, tweet_ids, wanted, find)
-    return [found.get(pair, NEUTRAL) for pair in pairs]
+    begun = together_with_flags(context, tweet_ids, wanted, context.services.blocks.find_regards(pairs))
+    return begun.then(lambda found: {user_id: found[0].get((viewer_id, user_id), NEUTRAL) for user_id in user_ids})

@@ -1,12 +1,11 @@
 """Home timelines: skeleton > hydrate > filter > present, the same four steps for a page and for a live event."""
 
-import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from datastore import ids
 from datastore.ids import Kind
-from datastore.records import HomeEdge, HomeTimeline, Key, Regard, TimelineSource, Tweet
+from datastore.records import HomeEdge, HomeTimeline, Key, Regard, Retweet, TimelineSource, Tweet
 from realtime import telemetry
 from realtime.timelines import Skeleton
 from resolvers import guards, selection
@@ -124,9 +123,9 @@ async def hydrate(context: Context, viewer_id: int, entry_ids: Sequence[int], wa
         services.follows.find_existing((viewer_id, person) for person in people | shown.answered()),
         services.blocks.find_regards((viewer_id, person) for person in people),
     )
-    (followed, regards), present_ = await asyncio.gather(
-        together_with_flags(context, tweet_ids, wanted, *finds), loaders.present(people)
-    )
+    begun = together_with_flags(context, tweet_ids, wanted, *finds)
+    present_ = await loaders.present(people)
+    followed, regards = await begun
     living = shown.living(loaders, present_)
     regards = {person: regard for (_, person), regard in regards.items()}
     return Hydrated(living, shown.retweeters, {author for _, author in followed}, regards)
@@ -137,9 +136,19 @@ async def read_shown(services: Services, loaders: Loaders, entry_ids: Sequence[i
     retweets = await services.retweets.get_many([entry for entry in entry_ids if ids.kind(entry) is Kind.RETWEET])
     tweet_ids = {entry: entry for entry in entry_ids if ids.kind(entry) is Kind.TWEET}
     tweet_ids |= {retweet.id: retweet.tweet_id for retweet in retweets}
-    found = {tweet.id: tweet for tweet in await loaders.bodies(list({*tweet_ids.values()})) if tweet}
-    tweets = {entry: found[tweet_id] for entry, tweet_id in tweet_ids.items() if tweet_id in found}
-    return Shown(tweets, {retweet.id: retweet.author_id for retweet in retweets})
+    return shown_by(tweet_ids, await loaders.bodies(list({*tweet_ids.values()})), retweets)
+
+
+def shown_by(tweet_ids: Mapping[int, int], tweets: Iterable[Tweet | None], retweets: Iterable[Retweet] = ()) -> Shown:
+    """What entries show, by their tweets' ids: of those tweets and retweets that are there."""
+    found = {tweet.id: tweet for tweet in tweets if tweet}
+    retweeters = {retweet.id: retweet.author_id for retweet in retweets}
+    there = {
+        entry: found[tweet_id]
+        for entry, tweet_id in tweet_ids.items()
+        if tweet_id in found and (entry == tweet_id or entry in retweeters)
+    }
+    return Shown(there, retweeters)
 
 
 def shown_as(viewer_id: int, entry: int, hydrated: Hydrated, pulled: Collection[int] = ()) -> HomeEdge | None:

@@ -85,9 +85,8 @@ async def visible(context: Context, tweets: Sequence[Tweet], wanted: Collection[
     """Those that the viewer may see: nobody's who is gone, from whom they are apart or whom they mute. Deleted tweets
     are gone already. The one place for what hides a tweet here."""
     authors = list({tweet.author_id for tweet in tweets})
-    regards_ = regards_of(context, authors, [tweet.id for tweet in tweets], wanted)
-    living, found = await asyncio.gather(context.loaders.living(tweets), regards_)
-    regards = dict(zip(authors, found, strict=True))
+    begun = regards_of(context, authors, [tweet.id for tweet in tweets], wanted)
+    living, regards = await context.loaders.living(tweets), await begun
     return [tweet for tweet in living if not (regards[tweet.author_id].apart or regards[tweet.author_id].mutes)]
 
 

@@ -106,8 +106,8 @@ class PerchSchema(strawberry.Schema):
             if context.refused:
                 raise context.refused
             cost = await self.plans.charge(known, context, variables or {})
-            result = await self._run(known, variables, context)
-            extensions = settled(known, context, cost, result)
+            result, count = await self._run(known, variables, context)
+            extensions = settled(known, context, cost, result, count)
         except Exception as error:
             result = ExecutionResult(None, [_located(error)])
         if result.errors:
@@ -115,7 +115,10 @@ class PerchSchema(strawberry.Schema):
         metrics.note(context.operation, result, began)
         return StrawberryResult(data=result.data, errors=result.errors, extensions=extensions)
 
-    async def _run(self, known: Known, variables: dict[str, Any] | None, context: Context) -> ExecutionResult:
+    async def _run(
+        self, known: Known, variables: dict[str, Any] | None, context: Context
+    ) -> tuple[ExecutionResult, int | None]:
+        """The result, and how many objects its data has, if that is known."""
         built = self.execution_context_class.build(
             self._schema,
             known.document,
@@ -125,10 +128,10 @@ class PerchSchema(strawberry.Schema):
             is_awaitable=cast(Any, optimized_is_awaitable),
         )
         if isinstance(built, list):
-            return ExecutionResult(None, built)
+            return ExecutionResult(None, built), None
         found: Any = execute_root_selection_set(built)
         result: ExecutionResult = await found if built.is_awaitable(found) else found
-        return result
+        return result, cast(Shaped, built).objects
 
     async def stream(self, query: str | None, *args: Any, context_value: Any = None, **kwargs: Any) -> Any:
         """An operation of a socket. The socket has one context; each operation gets its own, with its own loaders."""

@@ -82,11 +82,14 @@ class Plans:
         return cost
 
 
-def settled(known: Known, context: Context, cost: int, result: Any) -> dict[str, Any]:
-    """Give back what the answer did not need; what `extensions` tells of it."""
+def settled(known: Known, context: Context, cost: int, result: Any, count: int | None = None) -> dict[str, Any]:
+    """Give back what the answer did not need; what `extensions` tells of it. `count`: how many objects the answer has,
+    where that is known."""
     if not cost or known.kind is OperationType.SUBSCRIPTION:
         return {}
-    needed = known.plan.surcharge + objects(getattr(result, "data", None))
+    data = getattr(result, "data", None)
+    found = objects(data) if count is None or data is None else count
+    needed = known.plan.surcharge + found
     bill = guards.settle(context, min(cost, needed))
     return {"cost": {"requested": cost, "actual": bill.cost, "remaining": bill.remaining}}
 

@@ -39,6 +39,8 @@ class Shaped(StrawberryGraphQLCoreExecutionContext):
 
     # Whether a shape has failed in this operation: then nobody tries another one.
     by_the_book = False
+    # How many objects the answer has; None where not all of it was made by shapes, and somebody has to look.
+    objects: int | None = 0
 
     def root(self) -> tuple[str, Complete | None]:
         """Of an operation with one outermost field, what stands in the answer before its value, and the shape of its
@@ -69,13 +71,22 @@ class Shaped(StrawberryGraphQLCoreExecutionContext):
         given = return_type, field_details_list, info, path, result, position_context
         complete = None if self.by_the_book else self._shape(return_type, field_details_list, info)
         if complete is None:
+            if not is_leaf_type(get_named_type(return_type)):
+                self.objects = None
             return super().complete_value(*given)
         reading = self.reading()
         try:
             value = complete(result, reading)
         except Exception:
             return self._by_the_book(given, reading)
-        return self._awaited(value, reading, given) if reading.waiting else value
+        if reading.waiting:
+            return self._awaited(value, reading, given)
+        self._count(reading)
+        return value
+
+    def _count(self, reading: Reading) -> None:
+        if self.objects is not None:
+            self.objects += reading.objects
 
     async def _awaited(self, value: Any, reading: Reading, given: Any) -> Any:
         """The value when all that it waits for has come."""
@@ -88,11 +99,12 @@ class Shaped(StrawberryGraphQLCoreExecutionContext):
         except Exception:
             told = self._by_the_book(given, reading)
             return await told if self.is_awaitable(told) else told
+        self._count(reading)
         return value
 
     def _by_the_book(self, given: Any, reading: Reading) -> Any:
         reading.drop()
-        self.by_the_book = True
+        self.by_the_book, self.objects = True, None
         return super().complete_value(*given)
 
     def _shape(self, return_type: GraphQLOutputType, details: Any, info: GraphQLResolveInfo[Any]) -> Complete | None:

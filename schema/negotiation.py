@@ -6,6 +6,7 @@ that never ran is a 400 without `data` (the specification "GraphQL over HTTP", s
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from starlette.responses import Response
@@ -14,13 +15,18 @@ JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
 
 
+def media_type(accept: str) -> str:
+    """The one that an answer has."""
+    return GRAPHQL if prefers_graphql(accept) else JSON
+
+
 class Draft(Response):
     """What is known of a response before the operation has run: whether the caller wants the newer media type."""
 
     def __init__(self, accept: str) -> None:
         super().__init__()
         self.status_code = None  # type: ignore[assignment]
-        self.media_type = GRAPHQL if prefers_graphql(accept) else JSON
+        self.media_type = media_type(accept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,8 @@ class _Range:
     quality: float
 
 
+# A client has one and the same.
+@lru_cache(1_000)
 def prefers_graphql(accept: str) -> bool:
     """Whether the header names the newer media type, and no less than the older one. Wildcards name neither."""
     qualities = {one.type_: one.quality for one in _ranges(accept.lower())}

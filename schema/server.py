@@ -3,12 +3,13 @@
 import asyncio
 import socket
 import time
+from functools import partial
 from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -54,12 +55,23 @@ class Http(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
+        if self.cycle and self.cycle.scope is self.scope:
+            self.scope["extensions"]["perch.body"] = partial(_whole_body, self.cycle)
         # Not for HEAD, whose answers have a length and no body. An upgrade has no cycle of its own.
         if self.cycle and self.cycle.scope is self.scope and self.scope["method"] == "POST":
             self.cycle.transport = cast(asyncio.Transport, Whole(self.transport))
 
     def _bound(self, unread_bytes: int) -> None:
         bound(self.transport, unread_bytes)
+
+
+def _whole_body(cycle: RequestResponseCycle) -> bytes | None:
+    """The body of a request if all of it has come, taken as its `receive` takes it; else None."""
+    if cycle.more_body or cycle.disconnected:
+        return None
+    body, cycle.body = cycle.body, b""
+    cycle.message_event.clear()
+    return bytes(body)
 
 
 class Whole:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from operator import attrgetter
 from types import GeneratorType
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from graphql import (
     FieldNode,
@@ -90,12 +90,14 @@ class Kept:
 class Reading:
     """One use of a shape: what its fields share, and what is still to be waited for."""
 
-    __slots__ = ("_arguments", "_infos", "_raw", "executor", "kept", "waiting")
+    __slots__ = ("_arguments", "_infos", "_raw", "executor", "kept", "objects", "waiting")
 
     def __init__(self, executor: Any, kept: "Kept") -> None:
         self.executor = executor
         # (what to wait for, how to complete it, the object it belongs to, under which name)
         self.waiting: list[tuple[Awaitable[Any], Complete, dict[str, Any], str]] = []
+        # How many objects it has made.
+        self.objects = 0
         self._infos: dict[Site, Any] = {}
         self._raw: dict[Site, GraphQLResolveInfo[Any]] = {}
         self.kept = kept
@@ -152,24 +154,24 @@ def completion(type_: GraphQLOutputType, site: Site) -> Complete:
     if not is_non_null_type(type_):
         complete = _present(type_, site)
         return lambda value, reading: None if value is None else complete(value, reading)
-    complete = _present(type_.of_type, site)
-    return lambda value, reading: _refuse() if value is None else complete(value, reading)
+    # Which refuses what is not there.
+    return _present(type_.of_type, site)
 
 
 def _present(type_: Any, site: Site) -> Complete:
-    """How a value that is there is completed."""
+    """How a value that is there is completed; None is refused."""
     if is_list_type(type_):
         return _list(completion(type_.of_type, site))
     if is_leaf_type(type_):
-        read = _leaf(type_, lambda value: value, False)
-        return lambda value, _: read(value)
+        return _leaf_value(type_)
     if is_abstract_type(type_):
         return _abstract(type_, site)
     return _object(type_, site)
 
 
-def _refuse() -> NoReturn:
-    raise Unshaped
+def _leaf_value(type_: Any) -> Complete:
+    as_it_is, read = _AS_THEY_ARE.get(type_), _leaf(type_, lambda value: value, False)
+    return lambda value, _: value if type(value) is as_it_is else read(value)
 
 
 def _list(item: Complete) -> Complete:
@@ -185,6 +187,8 @@ def _abstract(type_: Any, site: Site) -> Complete:
     known: dict[str, Complete] = {}
 
     def complete(value: Any, reading: Reading) -> Any:
+        if value is None:
+            raise Unshaped
         executor = reading.executor
         name = (type_.resolve_type or executor.type_resolver)(value, reading.raw(site), type_)
         if not isinstance(name, str):
@@ -207,6 +211,9 @@ def _object(type_: GraphQLObjectType, site: Site) -> Complete:
     shape = next(_SHAPES)
 
     def complete(value: Any, reading: Reading) -> dict[str, Any]:
+        if value is None:
+            raise Unshaped
+        reading.objects += 1
         again = type(value) in _SHOWN_AGAIN
         known = reading.kept.get(shape, value) if again else None
         answer = made(value, reading) if known is None else known
@@ -314,8 +321,10 @@ def _leaf(leaf: GraphQLLeafType, get: Read, nullable: bool) -> Read:
         value = get(source)
         if type(value) is as_it_is or (integer and type(value) is int and value in _INTEGERS):
             return value
-        if value is None and nullable:
-            return None
+        if value is None:
+            if nullable:
+                return None
+            raise Unshaped
         completed = complete(value)
         # Nor may graphql-core's executor be told so by a value: an exception or something to be awaited.
         if completed is None or completed is Undefined or isinstance(value, Exception):

@@ -1,5 +1,6 @@
 """The home timeline and its live events."""
 
+from functools import lru_cache
 from typing import Annotated
 
 import strawberry
@@ -11,11 +12,14 @@ from resolvers import retweets, top_tweets
 from resolvers.context import Info
 from schema import cursors, globalid
 from schema.enums import ResyncReason, TimelineSource
+from schema.globalid import KEPT
 from schema.top_tweets import TopTweet
 from schema.tweets import Tweet
 from schema.users import First, PageInfo, User
 
 
+# By the number alone, which is quicker to find than by kind and key.
+@lru_cache(KEPT)
 def _home_cursor(entry_id: int) -> str:
     return cursors.encode(CursorKind.HOME, (entry_id,))
 

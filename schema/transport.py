@@ -29,7 +29,7 @@ from schema.delivery import Deliveries
 from schema.documents import filled
 from schema.edge import Edge
 from schema.frames import TextFrames, authorization_of
-from schema.negotiation import Draft, settled
+from schema.negotiation import Draft, media_type, settled
 from schema.sockets import Sockets
 from schema.websocket import SocketHandler
 
@@ -65,10 +65,10 @@ class Endpoint(GraphQL[Context, None]):
         try:
             # Before it counts as a request in hand: somebody who is slow to send takes no place from the others.
             body, receive = await bodies.read(scope, receive)
-            response: Response | None = None
-            if sse.MEDIA_TYPE in Request(scope).headers.get("accept", "").lower():
-                response = await self._event_stream(Request(scope), body)
-            response = response or await self._directly(Request(scope), body)
+            request, response = Request(scope), None
+            if sse.MEDIA_TYPE in request.headers.get("accept", "").lower():
+                response = await self._event_stream(request, body)
+            response = response or await self._directly(request, body)
             response = response or await self._run(Request(scope, receive))
         except ClientDisconnect:
             return
@@ -94,7 +94,7 @@ class Endpoint(GraphQL[Context, None]):
         with load.request():
             context = await self.get_context(request, response=None)
             result = await self._schema.answer(asked.known, asked.variables, context)
-        return self.create_response(process_result(result), Draft(request.headers.get("accept", "")))
+        return self._response(process_result(result), media_type(request.headers.get("accept", "")))
 
     async def _event_stream(self, request: Request, body: bytes) -> Response | None:
         """The answer to a subscription by somebody who accepts event streams; None for all else, which is answered as
@@ -141,8 +141,11 @@ class Endpoint(GraphQL[Context, None]):
         return Draft(request.headers.get("accept", ""))
 
     def create_response(self, response_data: Any, sub_response: Response) -> Response:
-        body, status = settled(response_data, sub_response.media_type)
-        return later(Response(self.encode_json(body), status, media_type=sub_response.media_type), response_data)
+        return self._response(response_data, sub_response.media_type)
+
+    def _response(self, answer: Any, media: str | None) -> Response:
+        body, status = settled(answer, media)
+        return later(Response(self.encode_json(body), status, media_type=media), answer)
 
     async def render_graphql_ide(self, request: Request) -> Response:
         return graphiql.page(self._ide) if self._ide else refusal(404, "Not found")

@@ -1,13 +1,14 @@
 -- Fan-out: add or remove entries in many timelines, and number each change for readers who are present.
 -- KEYS[1]: any key of the bucket (routing only). ARGV: nonce, kept, trim_at, events_kept, ttl_ms,
 -- then runs of operations, in order: op, entry, tweet, and the readers' tails (realtime/keys.py), parted by spaces.
---   '+' push: only into timelines that are kept. '-' unpush. 'f' the reader's follows changed.
+--   '+' push: only into timelines that are kept; in the place of the tweet what else the reader is told. '-' unpush.
+--   'f' the reader's follows changed.
 -- Idempotent: an entry that is there already is neither added nor numbered.
 local nonce, kept, trim_at, events_kept, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local call, at, numbered = redis.call, 0, 0
 for i = 6, #ARGV, 4 do
   local op, entry, tweet = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local id, added = tonumber(entry), '+:' .. entry
+  local id, added = tonumber(entry), '+:' .. entry .. tweet
   for tail in string.gmatch(ARGV[i + 3], '%S+') do
     local tl = 'tl:' .. tail
     local payload = nil

@@ -1,5 +1,6 @@
 """Search against a brute force over generated texts, page by page; and what its queries read."""
 
+import asyncio
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from datastore.tweets import SAID, Tweets, _tweet, new_doc
 from datastore.users import Users, findable
 from datastore.users import new_doc as new_user
 from tests.datastore.importing import load, write
+from tests.datastore.profiling import profiled
 
 NOW_MS = 1_780_000_000_000
 WORDS = ["every", "even", "odd", "one", "two", "three", "rare"]
@@ -45,6 +47,17 @@ async def world(mongo: Mongo) -> list[tuple[int, int, set[str]]]:
         [doc | {"_id": int(doc["username"][1:]), "tweets": wrote.count(int(doc["username"][1:]))} for doc in people]
     )
     return made
+
+
+async def test_first_pages_of_one_moment_are_one_question(mongo: Mongo, world: list[tuple[int, int, set[str]]]) -> None:
+    asked = ["even", "odd", "rare", "every", "odd"]
+    alone = [(await Search(mongo).tweets([term], None, 5, None)).tweet_ids for term in asked]
+    async with profiled(mongo) as seen:
+        found = await asyncio.gather(*(Search(mongo).tweets([term], None, 5, None) for term in asked))
+    assert [one.tweet_ids for one in found] == alone
+    assert seen == ["aggregate"]
+    for term, tweet_ids in zip(asked, alone, strict=True):
+        assert tweet_ids == [tweet_id for tweet_id, _, words in reversed(world) if term in words][:5]
 
 
 async def walk(found: Search, terms: list[str], authors: list[int] | None, first: int) -> tuple[list[int], int]:

@@ -1,6 +1,7 @@
 """Gates: MongoDB's collections and a Redis client whose every command is one step of the scheduler. Real servers; the
 commands are sent without asyncio, so that a step has happened when it returns."""
 
+from asyncio import Future, ensure_future
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -41,6 +42,13 @@ class GatedMongo:
     async def ask(self, asked: Sequence[Asked[Any]]) -> list[list[Doc]]:
         """At once: that questions wait for each other leaves fewer orders than are tried here, and no other."""
         return await answered(asked)
+
+    def begin(self, asked: Sequence[Asked[Any]]) -> Future[list[list[Doc]]]:
+        """At any moment from now on."""
+        return ensure_future(answered(asked))
+
+    async def answer(self, begun: Future[list[list[Doc]]]) -> list[list[Doc]]:
+        return await begun
 
     def __getattr__(self, name: str) -> "_Collection":
         return _Collection(self._wire[name], self._gate, self._written, self._now)

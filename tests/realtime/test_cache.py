@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 
 from datastore import ids
 from datastore.likes import Likes
+from datastore.mongo import is_outage, within
 from datastore.records import Tweet, User
 from datastore.retweets import Retweets
 from datastore.tweets import Tweets
@@ -84,6 +85,24 @@ async def test_who_asks_at_one_moment_shares_the_scripts_and_gets_what_they_aske
         first, second = await asyncio.gather(cache.tweets([one.id, two.id]), cache.tweets([three.id, two.id]))
         assert (first, second) == ([one, two], [three, two])
     assert ran == [("copies_read", 3), ("copies_fill", 3), ("copies_read", 3)]
+
+
+async def test_who_is_out_of_time_waits_no_longer_and_takes_nobody_along(house: House) -> None:
+    one, two = [await house.tweet(author) for author in house.people(2)]
+    tweets = Stalled(house.clients.mongo).stalled()
+    cache = cache_of(house, tweets)
+
+    async def hasty() -> Any:
+        with within(0.05):
+            return await cache.tweets([one.id])
+
+    # The hasty one asks first: the read that they share must not be theirs.
+    asked = [asyncio.create_task(call) for call in (hasty(), cache.tweets([two.id, one.id]))]
+    told, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED, timeout=5)
+    assert told == {asked[0]}
+    assert is_outage(asked[0].exception())
+    tweets.may_go_on.set()
+    assert await asked[1] == [two, one]
 
 
 async def test_hot_tweets_and_people_come_without_mongodb_in_order_and_absent_ones_as_none(house: House) -> None:

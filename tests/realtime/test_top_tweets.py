@@ -4,6 +4,7 @@ import asyncio
 import math
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -276,6 +277,24 @@ async def test_lists_that_were_trimmed_and_emptied_again_equal_a_full_recomputat
                 expected = ranked_by_the_book(docs, window, ids.now_ms())[:10]
                 assert await listed(house, window) == expected
                 assert await house.redis.zcard(keys.top_tweets(window)) <= 25
+
+
+async def test_who_asks_for_the_first_page_at_one_moment_shares_the_script(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tweets = [await engaged(house, likers) for likers in (5, 6)]
+    assert len(await listed(house)) == 2
+    ran, run = list[str](), Scripts.run
+
+    async def noted(scripts: Scripts, name: str, *given: Any) -> Any:
+        ran.append(name)
+        return await run(scripts, name, *given)
+
+    monkeypatch.setattr(Scripts, "run", noted)
+    found = await asyncio.gather(*(listed(house) for _ in range(20)), listed(house, first=1))
+    assert found == [[tweet.id for tweet in reversed(tweets)]] * 20 + [[tweets[1].id]]
+    # One for each length of the page.
+    assert ran == ["top_page"] * 2
 
 
 async def test_what_has_expired_goes_in_parts_and_holds_up_no_rebuild(house: House) -> None:

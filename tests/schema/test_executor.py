@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from strawberry import Parent
 
 from datastore.records import User
+from schema.cost import objects
 from schema.executor import VARIANTS, Shaped
 from schema.shapes import KEPT_ANSWERS, Kept
 
@@ -142,9 +143,19 @@ class Query:
         return Holder(text=record.text, either=[Bare(record.text), record, *record.below])  # type: ignore[list-item]
 
 
+class Noted(Shaped):
+    """The executor that completed a value last."""
+
+    last: Shaped
+
+    def complete_value(self, *given: Any) -> Any:
+        Noted.last = self
+        return super().complete_value(*given)
+
+
 STOCK, OURS = (
     strawberry.Schema(Query, types=[Plain]),
-    strawberry.Schema(Query, types=[Plain], execution_context_class=Shaped),
+    strawberry.Schema(Query, types=[Plain], execution_context_class=Noted),
 )
 FIELDS = ["__typename", "text", "number", "colour", "at", "broken", "name", "later", "perhaps", "shown"]
 FIELDS += ["twice: shown(twice: true)", "asked: shown(twice: $yes)", "...Basics"]
@@ -207,6 +218,7 @@ class Result:
 
     def __init__(self, result: Any) -> None:
         self.failed = bool(result.errors)
+        self.objects = objects(result.data)
         errors = sorted(orjson.dumps(error.formatted) for error in result.errors or ())
         self.data, self.errors = orjson.dumps(result.data), errors
         self.told = self.data, errors
@@ -240,6 +252,8 @@ async def test_any_document_over_any_records_is_answered_as_the_stock_executor_d
     for values in given_values:
         ours, stock = await told(OURS, document, record, values), await told(STOCK, document, record, values)
         assert ours.data == stock.data
+        # Of no data nothing is paid, whatever was made of it before.
+        assert ours.data == b"null" or Noted.last.objects in (None, ours.objects)
         if ours.data == b"null":
             # One error took everything along. What else was under way then may be told as well, or not.
             assert ours.errors
@@ -261,6 +275,14 @@ async def test_what_goes_well_is_read_by_its_shape_and_all_else_by_the_book(monk
         record = Record(text, 1, Colour.RED, None, [Record("y", 0, Colour.BLUE, None, [])])
         await told(OURS, "{ thing { text below { later perhaps } named { text } gone { text } } }", record)
     assert thrown == [""]
+
+
+async def test_what_is_read_by_shapes_is_counted_as_it_is_made() -> None:
+    record = Record("x", 1, Colour.RED, None, [Record("y", 0, Colour.BLUE, None, [])] * 3)
+    selection = "text waited { text named { text } } below { later gone { text } } perhaps"
+    found = await told(OURS, f"{{ __typename thing {{ {selection} }} things {{ {selection} }} }}", record)
+    assert found.objects == 19
+    assert Noted.last.objects == found.objects
 
 
 async def test_who_tries_every_condition_is_answered_all_the_same() -> None:

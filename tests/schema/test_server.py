@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 from uvicorn.server import ServerState
 
+from schema import bodies
 from schema.server import Http, config_of
 
 POST, HEAD = (f"{method} / HTTP/1.1\r\nHost: perch\r\nContent-Length: 0\r\n" for method in ("POST", "HEAD"))
@@ -89,3 +90,24 @@ async def test_a_connection_is_closed_behind_its_last_answer(closing: bool) -> N
 async def test_an_answer_that_breaks_behind_its_head_closes_the_connection() -> None:
     answer = await written(f"{POST}\r\n", [(b"content-length", b"5")], [], breaks=True)
     assert answer.closed
+
+
+async def test_a_body_that_is_there_is_taken_at_once_and_only_once() -> None:
+    taken: list[Any] = []
+
+    async def answering(scope: Any, receive: Any, send: Any) -> None:
+        body, again = await bodies.read(scope, receive)
+        taken.append((body, await again()))
+        taken.append(await again())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    connection, state = Written(), ServerState()
+    protocol = Http(config_of(cast(Any, answering), "127.0.0.1", 0, "critical"), state, {})
+    protocol.connection_made(connection)
+    protocol.data_received(POST.replace("Length: 0", "Length: 5").encode() + b"\r\nhello")
+    while not taken:
+        await asyncio.sleep(0)
+    protocol.connection_lost(None)
+    await asyncio.gather(*state.tasks)
+    whole = {"type": "http.request", "body": b"hello", "more_body": False}
+    assert taken == [(b"hello", whole), {"type": "http.disconnect"}]
