@@ -56,13 +56,13 @@ ABLATIONS = [
     Ablation(
         "a trim raises the floor",
         theme="builds",
-        seed=13,
+        seed=4,
         lua=(("common", "name .. ':' .. cut)", "name .. ':' .. select(2, sentinel(tl)))"),),
     ),
     Ablation(
         "a merge raises the floor to its cut",
         theme="floors",
-        seed=3,
+        seed=15,
         lua=(("merge", "fill(tl, name, floor, ARGV[7], 8)", "fill(tl, name, floor, '0', 8)"),),
     ),
     Ablation(
@@ -80,7 +80,7 @@ ABLATIONS = [
     Ablation(
         "a merge leaves out what is below the floor",
         theme="gaps",
-        seed=22,
+        seed=28,
         lua=(
             (
                 "common",
@@ -147,7 +147,7 @@ ABLATIONS = [
     Ablation(
         "an entry that comes late goes where it belongs",
         theme="live",
-        seed=0,
+        seed=30,
         lua=(("common", "'LINSERT', tl, 'BEFORE', next_, entry", "'LPUSH', tl, entry"),),
     ),
     Ablation(
