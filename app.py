@@ -347,7 +347,7 @@ async def doctor(settings: Settings, as_json: bool) -> None:
     """Prints a line for each thing that was looked at, and one on what to do. Raises if anything is wrong."""
     async with clients(settings) as opened:
         found = [*of_settings(settings), *await MongoDoctor(opened.mongo, settings.request_seconds).findings()]
-        for one in await redis_doctors(opened.redis, settings):
+        for one in await redis_doctors(opened.redis):
             found += await one.findings()
         if not any(one.name.endswith(".answers") and one.verdict is Verdict.WRONG for one in found):
             found += await PipelineDoctor(Changes(opened.mongo), opened.redis, settings).findings()

@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     )
     top_user_threshold: int = Field(default=5000, ge=1, description="above it an author is not fanned out but pulled")
     kept_entries: int = Field(default=200, ge=1, le=2_000, description="entries left in a timeline by a trim")
-    trim_at: int = Field(default=232, ge=2, le=4_000, description="entries that call for a trim; compact up to 255")
+    trim_at: int = Field(default=232, ge=2, le=4_000, description="entries that call for a trim")
     inactive_days: int = Field(default=7, ge=1, le=365, description="days unread before a timeline is dropped")
     presence_seconds: int = Field(default=900, ge=1, le=86_400, description="life of a live stream nobody renews")
     events_kept: int = Field(default=200, ge=1, le=10_000, description="live events kept for each present reader")

@@ -1,6 +1,6 @@
-"""Kept sets compared: what MongoDB says belongs into timelines and recent lists is there, and what is gone is not.
+"""Kept lists compared: what MongoDB says belongs into timelines and recent lists is there, and what is gone is not.
 
-A set that differs is dropped: the next read rebuilds it, and open subscriptions are told to resync. Entries of authors
+A list that differs is dropped: the next read rebuilds it, and open subscriptions are told to resync. Entries of authors
 who are not followed (any more) are nobody's business here, since reading filters them; neither are imported tweets,
 which raise no events.
 """
@@ -8,6 +8,8 @@ which raise no events.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+from redis.exceptions import ResponseError
 
 from datastore import ids
 from datastore.drift import Drift, Judged, Kind, Look, Position, Repairing
@@ -21,7 +23,7 @@ from realtime.connect import Client
 from realtime.handlers import Rooms
 from realtime.scripts import scan_step
 
-# So many missing entries are told apart in one set; more are found when they are looked for again.
+# So many missing entries are told apart in one list; more are found when they are looked for again.
 MISSING_AT_ONCE = 200
 # Followees asked about in one query.
 PEOPLE_PER_QUERY = 1000
@@ -29,7 +31,7 @@ PEOPLE_PER_QUERY = 1000
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """Somebody's set, with the entries that it lacks and those that it should not have."""
+    """Somebody's list, with the entries that it lacks and those that it should not have."""
 
     owner_id: int
     missing: frozenset[int]
@@ -44,7 +46,21 @@ class Suspect:
         return bool(self.missing or self.dead)
 
 
-class _Sets(Repairing):
+async def kept_entries(redis: Client, name: str) -> tuple[int, list[int]] | None:
+    """The floor, and the entries, newest first, of a timeline or a recent list that is served; None of one that is
+    not kept or is being built."""
+    try:
+        rows: Any = await redis.lrange(name, 0, -1)
+    except ResponseError as error:
+        # The version before kept a sorted set under this name; whoever needs it drops it.
+        if not str(error).startswith("WRONGTYPE"):
+            raise
+        return None
+    state, _, floor = rows[-1].rpartition(":") if rows else ("", "", "")
+    return (int(floor), [int(entry) for entry in rows[:-1]]) if state == "floor" else None
+
+
+class _Lists(Repairing):
     """The common part: a kind of key by its pattern, found in steps of SCAN."""
 
     kind: ClassVar[Kind]
@@ -59,8 +75,8 @@ class _Sets(Repairing):
 
     async def look(self, after: Position, size: int) -> Look[Suspect]:
         names, after = await scan_step(self._redis, after, self.pattern, size)
-        sets = [await self._differing(int(name.rpartition(":")[2])) for name in names]
-        return Look(len(names), [one for one in sets if one], after)
+        lists = [await self._differing(int(name.rpartition(":")[2])) for name in names]
+        return Look(len(names), [one for one in lists if one], after)
 
     async def judge(self, suspects: Sequence[Suspect], since: Any, repair: bool) -> Judged[Suspect]:
         """An entry that was looked for before `since` and again now has had its time to come, or to go: exact unless
@@ -81,13 +97,6 @@ class _Sets(Repairing):
             judged.drifts.append(Drift(self.kind, found.owner_id, was, {"missing": 0, "dead": 0}, repaired=repair))
         return judged
 
-    async def _kept(self, name: str) -> tuple[int, set[int]] | None:
-        """The floor and the entries of a served set; None of one that is not kept or is being built."""
-        rows: Any = await self._redis.zrange(name, 0, -1, withscores=True)
-        if not rows or rows[0][0] != "floor":
-            return None
-        return int(rows[0][1]), {int(member) for member, _ in rows[1:]}
-
     async def _differing(self, owner_id: int) -> Suspect | None:
         raise NotImplementedError
 
@@ -95,7 +104,7 @@ class _Sets(Repairing):
         raise NotImplementedError
 
 
-class ReaderTimelines(_Sets):
+class ReaderTimelines(_Lists):
     """`tl:*`: above the floor all that was pushed by the reader's followees and by themselves, and nothing of theirs
     that is gone."""
 
@@ -105,17 +114,17 @@ class ReaderTimelines(_Sets):
     pattern = "tl:*"
 
     async def _differing(self, owner_id: int) -> Suspect | None:
-        kept = await self._kept(keys.timeline(owner_id))
+        kept = await kept_entries(self._redis, keys.timeline(owner_id))
         if kept is None:
             return None
-        floor, members = kept
+        floor, members = kept[0], set(kept[1])
         pushed = await self._pushed(owner_id, floor, len(members) + MISSING_AT_ONCE)
         missing = await self._truth.pushable(pushed - members)
         dead = await self._truth.dead(members - pushed, owner_id)
         return Suspect(owner_id, frozenset(missing), frozenset(dead))
 
     async def _pushed(self, reader_id: int, floor: int, limit: int) -> set[int]:
-        """What the reader's set must hold above the floor, as far as `limit` entries go: all of plain authors and of
+        """What the reader's list must hold above the floor, as far as `limit` entries go: all of plain authors and of
         the reader, of top users what they wrote before they were."""
         followees = await self._rooms.follows.followee_ids(reader_id)
         tops = await self._truth.top_users(followees)
@@ -132,7 +141,7 @@ class ReaderTimelines(_Sets):
         await self._rooms.timelines.drop([owner_id])
 
 
-class RecentLists(_Sets):
+class RecentLists(_Lists):
     """`recent:*`: above the floor all that a top user wrote as one, and nothing of it that is gone."""
 
     name: ClassVar[str] = "recent lists"
@@ -141,11 +150,11 @@ class RecentLists(_Sets):
     pattern = "recent:*"
 
     async def _differing(self, owner_id: int) -> Suspect | None:
-        kept = await self._kept(keys.recent(owner_id))
+        kept = await kept_entries(self._redis, keys.recent(owner_id))
         roads = (await self._truth.top_users([owner_id])).get(owner_id)
         if kept is None or roads is None:
             return None
-        floor, members = kept
+        floor, members = kept[0], set(kept[1])
         newest = await self._entries.newest([owner_id], len(members) + MISSING_AT_ONCE, above=floor)
         missing = {entry for entry in newest if roads.is_pulled(entry)} - members
         dead = await self._truth.gone(members - set(newest))

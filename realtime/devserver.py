@@ -27,12 +27,8 @@ from datastore.ownership import Run, take_soon
 from datastore.processes import READY_SECONDS, Child, DevServerError, Program, Say, kept, listening
 from datastore.settings import Settings
 
-# Streams must survive a restart of `make run`, hence the append-only file; nothing may be evicted behind our back;
-# 256: a timeline with its sentinel stays in the compact encoding (4.0 KiB against 59 KiB).
-_FLAGS = (
-    "--bind 127.0.0.1 --appendonly yes --appendfsync everysec --maxmemory-policy noeviction"
-    " --zset-max-listpack-entries 256 --daemonize no --save"
-)
+# Streams must survive a restart of `make run`, hence the append-only file; nothing may be evicted behind our back.
+_FLAGS = "--bind 127.0.0.1 --appendonly yes --appendfsync everysec --maxmemory-policy noeviction --daemonize no --save"
 # Where the servers of a cluster talk to each other. Above, as is usual, are the ports of outgoing connections.
 BUS_BELOW = 10_000
 # Twice as long as a first meeting may take.

@@ -22,27 +22,26 @@ OLDEST = (7, 0)
 NEARLY_FULL, FULL = 0.8, 0.95
 
 
-async def redis_doctors(redis: Client, settings: Settings) -> "list[RedisDoctor]":
+async def redis_doctors(redis: Client) -> "list[RedisDoctor]":
     """One for the Redis of these settings; of a cluster one for each primary, that of the events first. Without any
     where the cluster cannot be asked who they are: then one for all of it, which will say so."""
     if not isinstance(redis, Cluster):
-        return [RedisDoctor(redis, settings)]
+        return [RedisDoctor(redis)]
     try:
         first = await redis.slots.owner(slot_of(keys.RELAY_MARK))
         others = [address for address in await redis.slots.of_each() if address != first]
     except RedisError:
-        return [RedisDoctor(redis, settings)]
-    found = [RedisDoctor(redis.slots.node(first), settings)]
-    return found + [RedisDoctor(redis.slots.node((host, port)), settings, f"{host}:{port}") for host, port in others]
+        return [RedisDoctor(redis)]
+    found = [RedisDoctor(redis.slots.node(first))]
+    return found + [RedisDoctor(redis.slots.node((host, port)), f"{host}:{port}") for host, port in others]
 
 
 class RedisDoctor:
     """All findings about one server. Those of a cluster that hold no events may forget what they hold, and have their
     address as `apart` in the names of what is found."""
 
-    def __init__(self, redis: Client, settings: Settings, apart: str = "") -> None:
+    def __init__(self, redis: Client, apart: str = "") -> None:
         self._redis = redis
-        self._settings = settings
         self._apart = apart
         self._info: dict[str, Any] = {}
 
@@ -60,7 +59,6 @@ class RedisDoctor:
         checks: dict[str, Check] = {
             "redis.version": self._version,
             "redis.memory": self._memory,
-            "redis.listpacks": self._listpacks,
             "redis.notifications": self._notifications,
             "redis.connections": self._connections,
             "redis.clock": self._clock,
@@ -98,12 +96,6 @@ class RedisDoctor:
         log = await self._config("appendonly")
         todo = "set appendonly yes: a restart would rewind the relay, and forget the dead letters for good"
         return graded("redis.persistence", f"appendonly {log}", todo, is_doubtful=log != "yes")
-
-    async def _listpacks(self) -> Finding:
-        # The sentinel is one more.
-        least, there = self._settings.trim_at + 1, int(await self._config("zset-max-listpack-entries"))
-        todo = "set zset-max-listpack-entries 256 (above TRIM_AT): a timeline takes 59 KiB instead of 4"
-        return graded("redis.listpacks", f"zset-max-listpack-entries {there}", todo, is_doubtful=there < least)
 
     async def _notifications(self) -> Finding:
         kinds = await self._config("notify-keyspace-events")

@@ -143,7 +143,7 @@ async def on_user_followed(rooms: Rooms, event: Event) -> None:
 
 
 async def on_user_unfollowed(rooms: Rooms, event: Event) -> None:
-    """Tell the reader; the set keeps the author's entries and reading filters them."""
+    """Tell the reader; the list keeps the author's entries and reading filters them."""
     await rooms.fanout.follows_changed(event.other_id)
     await _look_at_threshold(rooms, event.subject_id, await rooms.users.roads(event.subject_id))
 

@@ -36,9 +36,9 @@ def tail(reader_id: int) -> str:
 
 
 def timeline(reader_id: int) -> str:
-    """Sorted set, member = score = entry id, and one sentinel at the lowest rank (see lua/common.lua).
+    """List of entry ids, newest first, and behind them one sentinel (see lua/common.lua).
 
-    At most TRIM_AT + 1 members; lives INACTIVE_DAYS from the last read.
+    At most TRIM_AT + 1 of them; lives INACTIVE_DAYS from the last read.
     """
     return f"tl:{tail(reader_id)}"
 
@@ -84,7 +84,7 @@ def top_channel(window: TopWindow) -> str:
 
 
 def recent(author_id: int) -> str:
-    """Sorted set of a top user's newest entry ids, in the form of a timeline. Same bound and lifetime; one slot for
+    """List of a top user's newest entry ids, in the form of a timeline. Same bound and lifetime; one slot for
     all, since a page reads several together."""
     return f"recent:{{top}}:{author_id}"
 

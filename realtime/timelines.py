@@ -1,6 +1,6 @@
-"""Home timelines: per-reader sorted sets of entry ids. Derived; safe to flush. Never reads tweet bodies.
+"""Home timelines: per-reader lists of entry ids. Derived; safe to flush. Never reads tweet bodies.
 
-A page is a pure function of MongoDB now; Redis remembers its newest part. A missing set means "not kept", never
+A page is a pure function of MongoDB now; Redis remembers its newest part. A missing list means "not kept", never
 "empty": it is rebuilt on read, and meanwhile, and below its floor, MongoDB answers.
 """
 
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 # A reader seldom scrolls past 200 entries; older pages come from MongoDB.
 KEPT_ENTRIES = 200
-# Trimming at every push past 200 would cost each push; at 232 it costs one in 32 and still fits a listpack of 256.
+# Trimming at every push past 200 would cost each push; at 232 it costs one in 32.
 TRIM_AT = 232
 # A timeline nobody has read for so long costs no more writes, and is rebuilt at the next read.
 INACTIVE_DAYS = 7
@@ -39,7 +39,7 @@ EVENTS_KEPT = 200
 # Merges of up to 200 entries sent together: some 10,000 entries, a few milliseconds of Redis.
 MERGES_PER_PIPELINE = 50
 
-# The keys of a set, of its presence and of its stream.
+# The keys of a list, of its presence and of its stream.
 Names = tuple[str, str, str]
 
 
@@ -114,7 +114,7 @@ class Timelines:
         """Entry ids for one page; `before` is exclusive, None starts at the newest.
 
         The order of reading is what keeps a page whole while an author changes roads: the live position (with `live`
-        only: the reader becomes present), then whom the reader follows by pulling, then the sets. Beside them the
+        only: the reader becomes present), then whom the reader follows by pulling, then the lists. Beside them the
         reader's own newest entries from MongoDB, so that they see their own tweet however far behind the workers are.
         Two round trips, one more with `live`, one more for followed top users; two more to MongoDB where the page
         reaches below a floor (three and more above 200 followees). A miss rebuilds first.
@@ -125,16 +125,16 @@ class Timelines:
         away = token is None
         finds = (*self._entries.find_newest(reader_id, count, before), self._follows.find_top_followees(reader_id))
         *own, pulled = await together(*finds)
-        sets = [_AWAY] if away else await self._sets(reader_id, pulled, count, before)
-        floor = max(kept.floor for kept in sets)
-        found = [[entry for entry in kept.entry_ids if entry > floor] for kept in sets]
+        lists = [_AWAY] if away else await self._lists(reader_id, pulled, count, before)
+        floor = max(kept.floor for kept in lists)
+        found = [[entry for entry in kept.entry_ids if entry > floor] for kept in lists]
         entry_ids = _union(count, *own, *found)
         if len(_union(count, *found)) < count and floor > 0:
             below = floor + 1 if before is None else min(before, floor + 1)
             entry_ids = _union(count, entry_ids, await self._from_truth(reader_id, count, below))
-        return Skeleton(entry_ids[:first], len(entry_ids) > first, token or "", frozenset(pulled), sets[0].copies)
+        return Skeleton(entry_ids[:first], len(entry_ids) > first, token or "", frozenset(pulled), lists[0].copies)
 
-    async def _sets(self, reader_id: int, pulled: Sequence[int], count: int, before: int | None) -> list[_Kept]:
+    async def _lists(self, reader_id: int, pulled: Sequence[int], count: int, before: int | None) -> list[_Kept]:
         """What Redis serves of the reader's timeline and of each followed top user's entries, side by side."""
         own = self._kept(reader_id, count, before)
         if not pulled:
@@ -213,7 +213,7 @@ class Timelines:
         state = await self._scripts.run("build_begin", names[:1], token, self.bounds.build_lease_ms)
         if state != "begun":
             return bool(state == "served")
-        # Read only now: what is written from here on is also pushed into the set.
+        # Read only now: what is written from here on is also pushed into the list.
         limit = self.bounds.kept_entries
         entries = await read(limit)
         cut = entries[-1] - 1 if len(entries) == limit else 0
@@ -248,10 +248,10 @@ class Timelines:
             return _AWAY
 
     async def _read(self, names: Sequence[str], count: int, before: int | None, live: bool) -> _Kept | None:
-        start = "+inf" if before is None else f"({before}"
+        end = "" if before is None else before
         ends = (self.bounds.presence_ms, self.bounds.inactive_ms)
         token = fresh_token() if live else ""
-        state, *rest = await self._scripts.run("page", names, start, count, int(live), token, *ends)
+        state, *rest = await self._scripts.run("page", names, end, count, int(live), token, *ends)
         if state != "served":
             return None
         floor, token, entries, wrote = rest

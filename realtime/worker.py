@@ -109,7 +109,8 @@ class Worker:
         found: Any = await self._redis.xreadgroup(
             keys.GROUP, self._name, streams, count=EVENTS_PER_BATCH, block=block_ms
         )
-        return [delivery(stream, entry) for stream, entries in found or [] for entry in entries]
+        # As they arrived, whatever their partitions: entries that come in order are cheaper to push.
+        return sorted((delivery(stream, entry) for stream, entries in found or [] for entry in entries), key=_arrival)
 
     async def _claim(self, partition: int) -> None:
         """Handle what earlier holders took and did not acknowledge, oldest first."""
@@ -269,6 +270,11 @@ async def _side_by_side(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
     return [task.result() for task in running]
+
+
+def _arrival(one: Delivery) -> tuple[int, ...]:
+    """When it came into its stream."""
+    return tuple(map(int, one.entry_id.split("-")))
 
 
 def _is_beat(one: Delivery) -> bool:

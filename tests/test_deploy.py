@@ -187,7 +187,7 @@ def test_compose_has_three_mongods_two_servers_and_two_workers_none_of_them_root
     assert all((ROOT / "deploy" / volume).exists() for volume in volumes if volume.startswith("."))
 
 
-async def test_the_redis_of_compose_is_one_that_doctor_finds_well(tmp_path: Path, settings: Settings) -> None:
+async def test_the_redis_of_compose_is_one_that_doctor_finds_well(tmp_path: Path) -> None:
     flags = COMPOSE["services"]["redis"]["command"][1:]
 
     def program(port: int) -> Program:
@@ -196,7 +196,7 @@ async def test_the_redis_of_compose_is_one_that_doctor_finds_well(tmp_path: Path
 
     child, port = await processes.listening(tmp_path, program, devserver._is_ours)
     async with processes.kept(child, None), for_requests(f"redis://127.0.0.1:{port}/0") as client:
-        found = await RedisDoctor(client, settings).findings()
+        found = await RedisDoctor(client).findings()
     assert len(found) > 5
     assert [one for one in found if one.verdict is not Verdict.OK] == []
 

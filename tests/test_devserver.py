@@ -154,7 +154,6 @@ async def test_valkey_has_the_settings_and_keeps_streams_over_a_restart(tmp_path
         "appendonly": "yes",
         "appendfsync": "everysec",
         "maxmemory-policy": "noeviction",
-        "zset-max-listpack-entries": "256",
         "unixsocket": "",
         "save": "",
     }

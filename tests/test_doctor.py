@@ -61,8 +61,8 @@ async def set_to(redis: Client, name: str, value: str) -> AsyncIterator[None]:
         await redis.config_set(name, before)
 
 
-async def redis_findings(redis: Client, settings: Settings) -> dict[str, Finding]:
-    return by_name(await RedisDoctor(redis, settings).findings())
+async def redis_findings(redis: Client) -> dict[str, Finding]:
+    return by_name(await RedisDoctor(redis).findings())
 
 
 async def test_of_a_running_perch_nothing_is_wrong(perch: Perch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,7 +72,7 @@ async def test_of_a_running_perch_nothing_is_wrong(perch: Perch, capsys: pytest.
     found = {one["name"]: one for one in json.loads(capsys.readouterr().out.splitlines()[-1])}
     assert not [one for one in found.values() if one["verdict"] == WRONG]
     well = ["mongo.answers", "mongo.indexes", "mongo.clock", "redis.version", "redis.eviction", "redis.persistence"]
-    well += ["redis.listpacks", "redis.clock", "pipeline.relay", "pipeline.workers", "pipeline.dead_letters"]
+    well += ["redis.clock", "pipeline.relay", "pipeline.workers", "pipeline.dead_letters"]
     assert {name: found[name]["verdict"] for name in well} == dict.fromkeys(well, OK)
 
 
@@ -148,7 +148,6 @@ def test_no_index_at_fault_is_no_finding() -> None:
         ("maxmemory-policy", "allkeys-lru", "redis.eviction", WRONG),
         ("maxmemory-policy", "volatile-lru", "redis.eviction", OK),
         ("appendonly", "no", "redis.persistence", WARNING),
-        ("zset-max-listpack-entries", "128", "redis.listpacks", WARNING),
         ("notify-keyspace-events", "KEA", "redis.notifications", WARNING),
         ("maxmemory", "1gb", "redis.memory", OK),
         ("maxmemory", "1mb", "redis.memory", WRONG),
@@ -156,26 +155,24 @@ def test_no_index_at_fault_is_no_finding() -> None:
     ],
 )
 async def test_each_setting_of_redis_is_judged(
-    bare: Client, settings: Settings, name: str, value: str, finding: str, verdict: Verdict
+    bare: Client, name: str, value: str, finding: str, verdict: Verdict
 ) -> None:
     async with set_to(bare, name, value):
-        assert (await redis_findings(bare, settings))[finding].verdict is verdict
+        assert (await redis_findings(bare))[finding].verdict is verdict
 
 
-async def test_what_may_not_be_asked_is_a_warning_and_no_crash(bare: Client, settings: Settings) -> None:
+async def test_what_may_not_be_asked_is_a_warning_and_no_crash(bare: Client) -> None:
     await bare.acl_setuser("default", commands=["-config"])
     try:
-        assert (await redis_findings(bare, settings))[
-            "redis.eviction"
-        ].told == "could not be looked at: NoPermissionError"
+        assert (await redis_findings(bare))["redis.eviction"].told == "could not be looked at: NoPermissionError"
     finally:
         await bare.acl_setuser("default", commands=["+config"])
 
 
-async def test_a_redis_that_is_a_replica_is_wrong(bare: Client, settings: Settings) -> None:
+async def test_a_redis_that_is_a_replica_is_wrong(bare: Client) -> None:
     await bare.replicaof("127.0.0.1", free_port())
     try:
-        assert (await redis_findings(bare, settings))["redis.answers"].verdict is WRONG
+        assert (await redis_findings(bare))["redis.answers"].verdict is WRONG
     finally:
         await bare.replicaof("NO", "ONE")
 

@@ -3,10 +3,10 @@
 local recent, entry = KEYS[1], ARGV[3]
 local name, floor = sentinel(recent)
 if name and ARGV[2] == '-' then
-  redis.call('ZREM', recent, entry)
+  redis.call('LREM', recent, 1, entry)
 elseif name and tonumber(entry) > tonumber(floor) then
-  redis.call('ZADD', recent, entry, entry)
-  if redis.call('ZCARD', recent) > tonumber(ARGV[6]) + 1 then trim(recent, name, tonumber(ARGV[5])) end
+  local length = insert(recent, entry)
+  if length and length > tonumber(ARGV[6]) + 1 then trim(recent, tonumber(ARGV[5])) end
 end
 -- Without a last token (a flush) a new chain begins, and the stream with it: whoever holds a position in the old one is
 -- told to resync.

@@ -8,9 +8,13 @@ local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
 if name then
   local deadline = string.match(name, ':(%d+)$')
   if tonumber(deadline) > now_ms then return 'building' end
-  redis.call('ZREM', tl, name)
 end
-redis.call('ZADD', tl, floor or '0', 'b:' .. ARGV[1] .. ':' .. string.format('%.0f', now_ms + ARGV[2]))
--- A set whose builder died vanishes by itself, pushes and all.
+local builder = 'b:' .. ARGV[1] .. ':' .. string.format('%.0f', now_ms + ARGV[2]) .. ':' .. (floor or '0')
+if name then
+  redis.call('LSET', tl, -1, builder)
+else
+  redis.call('RPUSH', tl, builder)
+end
+-- A list whose builder died vanishes by itself, pushes and all.
 redis.call('PEXPIRE', tl, 10 * ARGV[2])
 return 'begun'

@@ -13,27 +13,33 @@ for i = 6, #ARGV, 4 do
     local tl = 'tl:' .. tail
     local payload = nil
     at = at + 1
-    -- What is served has its floor at hand; only for the others the sentinel is looked at.
-    local name, floor = 'floor', call('ZSCORE', tl, 'floor')
-    if not floor then name, floor = sentinel(tl) end
-    if not name then
-      call('DEL', 'on:' .. tail)
-    elseif op == 'f' then
-      payload = 's:FOLLOWS_CHANGED'
-    elseif op == '-' then
-      call('ZREM', tl, entry)
-      payload = '-:' .. entry .. ':' .. tweet
-    elseif id <= tonumber(floor) then
-      payload = 's:WINDOW_EXCEEDED'
-    elseif call('ZADD', tl, entry, entry) == 1 then
+    -- What is newer than all that is kept is new, and above the floor: nothing else is looked at.
+    local newest = op == '+' and tonumber(redis.pcall('LINDEX', tl, 0))
+    if newest and newest < id then
       payload = added
-      if call('ZCARD', tl) > trim_at + 1 then trim(tl, name, kept) end
+      if call('LPUSH', tl, entry) > trim_at + 1 then trim(tl, kept) end
+    else
+      local name, floor = sentinel(tl)
+      if not name then
+        call('DEL', 'on:' .. tail)
+      elseif op == 'f' then
+        payload = 's:FOLLOWS_CHANGED'
+      elseif op == '-' then
+        call('LREM', tl, 1, entry)
+        payload = '-:' .. entry .. ':' .. tweet
+      elseif id <= tonumber(floor) then
+        payload = 's:WINDOW_EXCEEDED'
+      else
+        local length = insert(tl, entry)
+        if length then payload = added end
+        if length and length > trim_at + 1 then trim(tl, kept) end
+      end
     end
     if payload then
       local done, count = pcall(number, tail, nonce, at, payload, events_kept, ttl)
       if not done then
         -- A cluster is moving this slot key by key. The call comes again, and must find the entry new again.
-        if op == '+' then call('ZREM', tl, entry) end
+        if op == '+' then call('LREM', tl, 1, entry) end
         error(count)
       end
       numbered = numbered + count

@@ -102,12 +102,12 @@ async def read_by_all(clients: app.Clients, services: Services, author_id: int) 
 
 async def shown(clients: app.Clients, readers: list[int], entry_id: int) -> list[bool]:
     """For each reader whether the kept timeline has the entry; the last ones pushed are asked first."""
-    if await clients.live.zscore(keys.timeline(readers[-1]), str(entry_id)) is None:
+    if await clients.live.lpos(keys.timeline(readers[-1]), str(entry_id)) is None:
         return [False]
     async with clients.live.pipeline(transaction=False) as pipe:
         for reader in readers:
-            pipe.zscore(keys.timeline(reader), str(entry_id))
-        return [score is not None for score in await pipe.execute()]
+            pipe.lpos(keys.timeline(reader), str(entry_id))
+        return [place is not None for place in await pipe.execute()]
 
 
 async def burst(

@@ -52,7 +52,8 @@ class Floor:
     async def home(self, viewer_id: int, asked: Json) -> Json:
         """Home."""
         first = asked["first"]
-        members = await self._newest(keys.timeline(viewer_id), 0, first)
+        kept: Any = await self.clients.redis.lrange(keys.timeline(viewer_id), 0, first)
+        members = [int(member) for member in kept if not member.startswith("floor:")]
         found = await self._by_ids(members[:first])
         shown = await self._page(viewer_id, CursorKind.HOME, found, first)
         shown["pageInfo"]["hasNextPage"] = len(members) > first
@@ -60,7 +61,8 @@ class Floor:
 
     async def top(self, viewer_id: int, asked: Json) -> Json:
         """Top."""
-        found = await self._by_ids(await self._newest(keys.top_tweets(TopWindow.DAY), 1, asked["first"]))
+        best: Any = await self.clients.redis.zrange(keys.top_tweets(TopWindow.DAY), 1, asked["first"], desc=True)
+        found = await self._by_ids([int(member) for member in best])
         shown = await self._shown(viewer_id, found)
         return {"topTweets": {"nodes": [{"rank": rank, "tweet": tweet} for rank, tweet in enumerate(shown, 1)]}}
 
@@ -124,10 +126,6 @@ class Floor:
             pass
         shown = await self._shown(viewer_id, await self._by_ids([tweet_id]))
         return {"likeTweet": {"tweet": shown[0], "errors": []}}
-
-    async def _newest(self, key: str, start: int, last: int) -> list[int]:
-        members: Any = await self.clients.redis.zrange(key, start, last, desc=True)
-        return [int(member) for member in members if member != "floor"]
 
     async def _by_ids(self, tweet_ids: Sequence[int]) -> list[Doc]:
         found = self.clients.mongo.tweets.find({"_id": {"$in": list(tweet_ids)}, "alive": True}, BODY)

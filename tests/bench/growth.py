@@ -162,7 +162,7 @@ async def memory(perch: Perch, followees: int) -> list[tuple[str, str]]:
     """Of a timeline of 200 entries and of a cached tweet, with their keys."""
     redis = perch.clients.redis
     name = keys.timeline(perch.readers[followees])
-    entries = await redis.zcard(name) - 1
+    entries = await redis.llen(name) - 1
     timeline: Any = await redis.memory_usage(name, samples=0)
     copies = [key async for key in redis.scan_iter("tweet:*", count=1000)]
     sizes: list[Any] = [await redis.memory_usage(key) for key in copies[:200]]

@@ -103,8 +103,7 @@ async def timelines(clients: app.Clients) -> Rows:
     """Bytes that Redis keeps for a timeline of so many entries, and its sentinel."""
     redis, now_ms, rows = clients.redis, ids.now_ms(), []
     for cap in CAPS:
-        entries = {str(ids.new(now_ms + 60_000 * n)): ids.new(now_ms + 60_000 * n) for n in range(cap)}
-        await redis.zadd("tl:{0}:1", {**{key: int(key) for key in entries}, "floor": 0})
+        await redis.lpush("tl:{0}:1", "floor:0", *(ids.new(now_ms + 60_000 * n) for n in range(cap)))
         rows.append({"cap": cap, "bytes": await redis.memory_usage("tl:{0}:1", samples=0)})
         await redis.delete("tl:{0}:1")
     return rows

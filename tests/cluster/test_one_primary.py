@@ -126,7 +126,7 @@ async def test_what_is_passed_over_is_noted_and_emptied_when_the_primary_answers
             ((keys.timeline(reader),), ("x", 10, 14, 10, 1000, "+", 7, 0, keys.tail(reader))) for reader in (held, kept)
         ]
         for reader in (held, kept):
-            await redis.zadd(keys.timeline(reader), {"floor": 0})
+            await redis.rpush(keys.timeline(reader), "floor:0")
         primaries = Primaries(redis)
         await primaries.look(redis)
         with silent(redis.slots.node(hit)):
@@ -135,10 +135,10 @@ async def test_what_is_passed_over_is_noted_and_emptied_when_the_primary_answers
             assert await redis.smembers(keys.MISSED) == {str(slot_of(keys.timeline(held)))}
             # As long as it does not answer, it stays noted.
             await primaries.look(redis)
-        assert await redis.zrange(keys.timeline(held), 0, -1) == ["floor"]
+        assert await redis.lrange(keys.timeline(held), 0, -1) == ["floor:0"]
         await primaries.look(redis)
         assert not await redis.exists(keys.timeline(held))
-        assert await redis.zrange(keys.timeline(kept), 0, -1) == ["floor", "7"]
+        assert await redis.lrange(keys.timeline(kept), 0, -1) == ["7", "floor:0"]
         assert not await redis.exists(keys.MISSED)
         assert not await redis.exists(keys.CLEARING)
     finally:
@@ -201,7 +201,7 @@ async def test_an_entry_whose_reader_is_half_way_to_another_primary_is_not_half_
     reader = next(n for n in range(1000) if slot_of(keys.timeline(n)) in slots[home])
     timeline, presence, stream = keys.timeline(reader), keys.presence(reader), keys.reader_stream(reader)
     push = [((timeline,), ("x", 10, 14, 10, 1000, "+", 7, 0, keys.tail(reader)))]
-    await servers.redis.zadd(timeline, {"floor": 0})
+    await servers.redis.rpush(timeline, "floor:0")
     await servers.redis.hset(presence, "last", "a")
     move = Move(servers, slot_of(timeline), home, other)
     await move.begin()
@@ -210,7 +210,7 @@ async def test_an_entry_whose_reader_is_half_way_to_another_primary_is_not_half_
         await Scripts(servers.redis).run_each("deliver", push)
     assert passes_by_itself(refused.value)
     # Or the next try would find it there, and number nothing.
-    assert await servers.redis.zrange(timeline, 0, -1) == ["floor"]
+    assert await servers.redis.lrange(timeline, 0, -1) == ["floor:0"]
     await move.send(timeline)
     with pytest.raises(RedisError):
         await Scripts(servers.redis).run_each("deliver", push)

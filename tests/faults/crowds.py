@@ -34,8 +34,8 @@ class Audience:
         """What their timelines say: so many of the newest entries. One, if all say the same."""
         async with self.box.perch.redis.pipeline(transaction=False) as pipe:
             for name in self.timelines:
-                pipe.zrevrange(name, 0, newest - 1)
-            return {tuple(entry for entry in entries if entry != "floor") for entries in await pipe.execute()}
+                pipe.lrange(name, 0, newest - 1)
+            return {tuple(entry for entry in entries if entry.isdigit()) for entries in await pipe.execute()}
 
 
 @asynccontextmanager
@@ -53,7 +53,7 @@ async def audience(
     timelines = [keys.timeline(follower) for follower in followers[kept_of - 1 :: kept_of]]
     async with box.perch.redis.pipeline(transaction=False) as pipe:
         for name in timelines:
-            pipe.zadd(name, {"floor": 0})
+            pipe.rpush(name, "floor:0")
         await pipe.execute()
     try:
         yield Audience(box, timelines)

@@ -304,10 +304,10 @@ class Faults:
             query = {"author": author, "alive": True, "is_reply": False}
             tweet = await self.world.mongo.tweets.find_one(query, sort=[("_id", -1)])
             assert tweet
-            assert await self.world.redis.zrem(name, tweet["_id"]) == 1
+            assert await self.world.redis.lrem(name, 1, tweet["_id"]) == 1
         else:
             gone = await self._gone(author)
-            await self.world.redis.zadd(name, {str(gone): gone})
+            await self.world.redis.lpush(name, gone)
         return [(Kind.TIMELINE, reader, 0)]
 
     async def _gone(self, author: int) -> int:
@@ -324,10 +324,10 @@ class Faults:
         self._used.add(("recent", author))
         if missing:
             (newest,) = await self.world.rooms.tweets.by_author(author, 1, None)
-            assert await self.world.redis.zrem(keys.recent(author), newest.id) == 1
+            assert await self.world.redis.lrem(keys.recent(author), 1, newest.id) == 1
         else:
             gone = await self._gone(author)
-            await self.world.redis.zadd(keys.recent(author), {str(gone): gone})
+            await self.world.redis.lpush(keys.recent(author), gone)
         return [(Kind.RECENT, author, 0)]
 
     async def _top(self, how: str) -> list[Fault]:

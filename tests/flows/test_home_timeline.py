@@ -50,7 +50,7 @@ async def test_paging_goes_past_what_redis_keeps_to_the_very_first_tweet(perch: 
     await reader.follow(bob)
     await perch.settle()
     assert await walk(reader, 97) == texts[::-1]
-    assert await perch.redis.zcard(keys.timeline(globalid.of_type(reader.id, "User"))) == 201
+    assert await perch.redis.llen(keys.timeline(globalid.of_type(reader.id, "User"))) == 201
     # What MongoDB gave below the floor is in the cache for whoever reads it next. A copy that could not be written in
     # time is left to the next reader.
     copies = [keys.tweet_copy(tweet_id) for tweet_id in await newest_ids(perch, ann, 300)]
@@ -66,7 +66,7 @@ async def test_a_timeline_is_trimmed_and_its_pages_stay_whole(perch: Perch) -> N
     await reader.home()
     expected = [(await ann.post(f"tweet {number}"))["text"] for number in range(240)]
     await perch.settle()
-    assert await perch.redis.zcard(keys.timeline(globalid.of_type(reader.id, "User"))) <= 233
+    assert await perch.redis.llen(keys.timeline(globalid.of_type(reader.id, "User"))) <= 233
     assert await walk(reader, 50) == expected[::-1]
 
 
@@ -94,11 +94,11 @@ async def test_twenty_first_readers_of_a_timeline_that_is_not_kept_make_one_rebu
     await reader.follow(ann)
     await perch.settle()
     await perch.redis.unlink(keys.timeline(globalid.of_type(reader.id, "User")))
-    before = await calls(perch, "zrem")
+    before = await calls(perch, "ltrim")
     pages = await asyncio.gather(*(reader.texts() for _ in range(20)))
     assert all(page == expected for page in pages)
-    # build_finish removes the builder's sentinel; nothing else here removes a member.
-    assert await calls(perch, "zrem") - before == 1
+    # build_finish cuts off what the list held before; nothing else here cuts any.
+    assert await calls(perch, "ltrim") - before == 1
 
 
 async def calls(perch: Perch, command: str) -> int:
@@ -165,9 +165,9 @@ async def test_who_returns_after_a_week_to_a_flood_of_replies_finds_no_empty_pag
     await perch.settle()
     # What a week without a read leaves: nothing.
     await perch.redis.unlink(keys.timeline(globalid.of_type(reader.id, "User")))
-    before = await calls(perch, "zrem")
+    before = await calls(perch, "ltrim")
     pages = await asyncio.gather(*(reader.texts(20) for _ in range(20)))
-    assert await calls(perch, "zrem") - before == 1
+    assert await calls(perch, "ltrim") - before == 1
     assert pages == [expected[:20]] * 20
     assert await walk(reader, 20) == expected
     # The rules are asked at each read: who now follows the stranger too has the whole thread.
@@ -191,7 +191,7 @@ async def test_a_page_costs_the_same_number_of_commands_for_5_and_100_edges(perc
     costs = [min([await cost(perch, reader, first) for _ in range(8)]) for first in (5, 100)]
     # MongoDB: own tweets, own retweets and top users; follows, blocks and likes. No tweets, no people.
     # Redis: five scripts, with the commands in them: own live position, that of top users, the page, tweets, authors.
-    assert costs == [(2, 19), (2, 19)]
+    assert costs == [(2, 18), (2, 18)]
     # Without copies MongoDB is asked for the tweets and for the authors.
     for first in (5, 100):
         assert min([await cost(perch, reader, first, keys.COPIES) for _ in range(8)])[0] == 4
@@ -209,8 +209,8 @@ async def test_a_live_cursor_is_two_scripts_beside_the_page_and_no_question_to_m
     with_cursor, without = [
         min([await cost(perch, reader, 5, query=query) for _ in range(3)]) for query in (live, plain)
     ]
-    # Their own position is page.lua with the six commands in it, that of top users top_position.lua with two.
-    assert (with_cursor[0] - without[0], with_cursor[1] - without[1]) == (0, 7 + 3)
+    # Their own position is page.lua with the five commands in it, that of top users top_position.lua with two.
+    assert (with_cursor[0] - without[0], with_cursor[1] - without[1]) == (0, 6 + 3)
     own, _, top = (cursors.decode_live((await reader.home(5))["liveCursor"]) or "").partition("/")
     assert own == await perch.redis.hget(keys.presence(globalid.of_type(reader.id, "User")), "last")
     assert top == await perch.redis.hget(keys.TOP_PRESENCE, "last")

@@ -100,9 +100,9 @@ async def test_a_top_users_post_is_pulled_not_pushed(
     await perch.settle()
     entry = globalid.of_type(tweet["id"], "Tweet")
     for follower in followers:
-        assert await perch.redis.zscore(keys.timeline(number(follower)), str(entry)) is None
+        assert await perch.redis.lpos(keys.timeline(number(follower)), str(entry)) is None
         assert await sources(follower) == {"to everybody": "TOP_USER"}
-    assert await perch.redis.zscore(keys.recent(number(author)), str(entry)) == entry
+    assert await perch.redis.lindex(keys.recent(number(author)), 0) == str(entry)
 
 
 async def test_a_new_follower_of_a_top_user_gets_old_and_new_tweets(

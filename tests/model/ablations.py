@@ -42,7 +42,10 @@ ABLATIONS = [
         "a set accepts pushes while it is built",
         theme="takeovers",
         seed=7,
-        lua=(("deliver", "if not name then", "if name ~= 'floor' then"),),
+        lua=(
+            ("deliver", "if newest and newest < id then", "if newest and newest < id and sentinel(tl) == 'floor' then"),
+            ("deliver", "if not name then", "if name ~= 'floor' then"),
+        ),
     ),
     Ablation(
         "nothing is served while it is built",
@@ -53,16 +56,13 @@ ABLATIONS = [
     Ablation(
         "a trim raises the floor",
         theme="builds",
-        seed=13,
-        lua=(
-            ("common", "redis.call('ZREMRANGEBYRANK', tl, 0, extra)", "redis.call('ZREMRANGEBYRANK', tl, 1, extra)"),
-            ("common", "redis.call('ZADD', tl, cut[2], name)", ""),
-        ),
+        seed=4,
+        lua=(("common", "name .. ':' .. cut)", "name .. ':' .. select(2, sentinel(tl)))"),),
     ),
     Ablation(
         "a merge raises the floor to its cut",
         theme="floors",
-        seed=3,
+        seed=15,
         lua=(("merge", "fill(tl, name, floor, ARGV[7], 8)", "fill(tl, name, floor, '0', 8)"),),
     ),
     Ablation(
@@ -75,13 +75,19 @@ ABLATIONS = [
         "finishing keeps the floor that rose while building",
         theme="floors",
         seed=22,
-        lua=(("build_finish", "redis.call('ZADD', tl, floor, 'floor')", "redis.call('ZADD', tl, 0, 'floor')"),),
+        lua=(("build_finish", "fill(tl, 'floor', floor, ARGV[4], 5)", "fill(tl, 'floor', '0', ARGV[4], 5)"),),
     ),
     Ablation(
         "a merge leaves out what is below the floor",
         theme="gaps",
-        seed=22,
-        lua=(("common", "if tonumber(ARGV[i]) > tonumber(high) then", "if true then"),),
+        seed=28,
+        lua=(
+            (
+                "common",
+                "if old[at] ~= ARGV[i] then take(ARGV[i]) end",
+                "if old[at] ~= ARGV[i] then new[#new + 1] = ARGV[i] end",
+            ),
+        ),
     ),
     Ablation(
         "a push below the floor leaves the set alone",
@@ -136,7 +142,13 @@ ABLATIONS = [
         "only a new entry is numbered",
         theme="repeats",
         seed=0,
-        lua=(("deliver", "call('ZADD', tl, entry, entry) == 1", "call('ZADD', tl, entry, entry) >= 0"),),
+        lua=(("deliver", "if length then payload = added end", "payload = added"),),
+    ),
+    Ablation(
+        "an entry that comes late goes where it belongs",
+        theme="live",
+        seed=30,
+        lua=(("common", "'LINSERT', tl, 'BEFORE', next_, entry", "'LPUSH', tl, entry"),),
     ),
     Ablation(
         "a removal is numbered though the set holds nothing",
@@ -145,8 +157,8 @@ ABLATIONS = [
         lua=(
             (
                 "deliver",
-                "'-' then\n      call('ZREM', tl, entry)",
-                "'-' then\n      if call('ZREM', tl, entry) == 1 then",
+                "call('LREM', tl, 1, entry)\n        payload",
+                "if call('LREM', tl, 1, entry) == 1 then payload",
             ),
             ("deliver", "payload = '-:' .. entry .. ':' .. tweet", "payload = '-:' .. entry .. ':' .. tweet end"),
         ),

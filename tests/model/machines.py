@@ -6,15 +6,13 @@ from realtime import keys
 from tests.model.client import Process
 from tests.model.stage import Stage
 
-# Ends every lease on the building of these sets; gives how many there were.
+# Ends every lease on the building of these lists; gives how many there were.
 _LAPSE = """
 local ended = 0
-for _, set in ipairs(KEYS) do
-  local low = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
-  local builder = low[1] and string.match(low[1], '^(b:.+):%d+$')
-  if builder and string.sub(low[1], -2) ~= ':0' then
-    redis.call('ZREM', set, low[1])
-    redis.call('ZADD', set, low[2], builder .. ':0')
+for _, list in ipairs(KEYS) do
+  local builder, deadline, floor = string.match(redis.call('LINDEX', list, -1) or '', '^(b:.+):(%d+):(%d+)$')
+  if builder and deadline ~= '0' then
+    redis.call('LSET', list, -1, builder .. ':0:' .. floor)
     ended = ended + 1
   end
 end

@@ -104,7 +104,8 @@ const list = async (kind, query, first) =>
 
 const Query = {
   async homeTimeline(_, { first }, { viewer }) {
-    const members = (await redis.zrange(timelineKey(viewer), 0, first, 'REV')).filter((member) => member !== 'floor');
+    const kept = await redis.lrange(timelineKey(viewer), 0, first);
+    const members = kept.filter((member) => !member.startsWith('floor:'));
     const found = await tweetsInOrder(members.slice(0, first).map(Number));
     const shown = page('h', found, first);
     shown.pageInfo.hasNextPage = members.length > first;
