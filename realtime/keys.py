@@ -55,7 +55,8 @@ def reader_stream(reader_id: int) -> str:
 
 
 def reader_channel(reader_id: int) -> str:
-    """Sharded channel: "previous token:token:payload" of each numbered event."""
+    """Sharded channel: "previous token:token:payload" of each numbered event, and behind the payload of a push whom it
+    concerns (realtime.reader.Said)."""
     return f"live:{tail(reader_id)}"
 
 

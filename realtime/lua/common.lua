@@ -19,8 +19,9 @@ local function sentinel(tl)
 end
 
 -- Chain one event to the reader's stream, if the reader is present: (previous token, token) is its number. The token is
--- of the script's nonce and the event's place in it; made only here, since most readers are absent.
-local function number(tail, nonce, at, payload, kept, ttl_ms)
+-- of the script's nonce and the event's place in it; made only here, since most readers are absent. `told` is in the
+-- message alone: streams outlast the accounts of whom it names.
+local function number(tail, nonce, at, payload, kept, ttl_ms, told)
   local on = 'on:' .. tail
   local prev = redis.call('HGET', on, 'last')
   if not prev then return 0 end
@@ -28,7 +29,7 @@ local function number(tail, nonce, at, payload, kept, ttl_ms)
   redis.call('XADD', ev, 'MAXLEN', '~', kept, '*', 'p', prev, 't', token, 'd', payload)
   redis.call('PEXPIRE', ev, ttl_ms)
   redis.call('HSET', on, 'last', token)
-  redis.call('SPUBLISH', 'live:' .. tail, prev .. ':' .. token .. ':' .. payload)
+  redis.call('SPUBLISH', 'live:' .. tail, prev .. ':' .. token .. ':' .. payload .. (told or ''))
   return 1
 end
 

@@ -8,7 +8,7 @@ local nonce, kept, trim_at, events_kept, ttl = ARGV[1], tonumber(ARGV[2]), tonum
 local call, at, numbered = redis.call, 0, 0
 for i = 6, #ARGV, 4 do
   local op, entry, tweet = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local id, added = tonumber(entry), '+:' .. entry .. tweet
+  local id, added = tonumber(entry), '+:' .. entry
   for tail in string.gmatch(ARGV[i + 3], '%S+') do
     local tl = 'tl:' .. tail
     local payload = nil
@@ -36,7 +36,7 @@ for i = 6, #ARGV, 4 do
       end
     end
     if payload then
-      local done, count = pcall(number, tail, nonce, at, payload, events_kept, ttl)
+      local done, count = pcall(number, tail, nonce, at, payload, events_kept, ttl, payload == added and tweet)
       if not done then
         -- A cluster is moving this slot key by key. The call comes again, and must find the entry new again.
         if op == '+' then call('LREM', tl, 1, entry) end

@@ -10,12 +10,13 @@ import pytest
 from datastore import ids
 from datastore.mongo import Mongo
 from datastore.records import Hiding, HomeEdge, Tweet, TweetAdded
-from realtime.reader import Said
+from realtime import keys
+from realtime.reader import Said, parse
 from resolvers.audience import Audience
 from resolvers.context import Context, Services
 from resolvers.timelines import hydrate, shown_as
 from schema import globalid
-from tests.perch import Perch
+from tests.perch import PATIENCE_SECONDS, Perch
 
 
 async def people_of(perch: Perch, count: int) -> tuple[list[int], Services]:
@@ -102,3 +103,23 @@ async def test_followers_of_one_author_are_told_of_a_tweet_with_one_question_and
     events, _ = await Audience(services).look([(reader, said) for reader in (author, *readers)])
     assert [bool(event) for event in events] == [True, True, True, False, True]
     assert len(questions) == 2
+
+
+async def test_whom_an_entry_concerns_is_told_to_those_who_listen_and_kept_in_no_stream(perch: Perch) -> None:
+    reader, author = await perch.persons(2)
+    await reader.follow(author)
+    await perch.settle()
+    await reader.home()
+    reader_id, author_id = (globalid.of_type(one.id, "User") for one in (reader, author))
+    async with perch.redis.pubsub() as heard:
+        await heard.ssubscribe(keys.reader_channel(reader_id))
+        entry = globalid.of_type((await author.post("hello"))["id"], "Tweet")
+        await perch.settle()
+        said = None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while said is None:
+                message = await heard.get_message(ignore_subscribe_messages=True, timeout=1)
+                said = message and parse(message["data"].split(":", 2)[2])
+    assert said == Said("+", entry, entry, people=(author_id,))
+    kept: Any = await perch.redis.xrange(keys.reader_stream(reader_id))
+    assert [fields["d"] for _, fields in kept] == [f"+:{entry}"]
