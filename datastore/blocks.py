@@ -1,13 +1,15 @@
 """Blocks and mutes: unique edges by which one person hides another. A block holds both ways, a mute one way."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from datastore.errors import DomainError, ErrorCode
 from datastore.follows import edge_of, edges_query
 from datastore.mongo import Doc, DuplicateKeyError, Mongo
 from datastore.records import CursorKind, Edge, Hiding, Key, Regard
-from datastore.together import Keyed, Look
+from datastore.together import Find, Keyed, Look
 
 # The whole _id, in words that an index of its parts can answer alone.
 _TOLD: Doc = {"_id.t": 1, "_id.o": 1, "_id.k": 1}
@@ -15,11 +17,14 @@ _BLOCK, _MUTE = Hiding.BLOCK.value, Hiding.MUTE.value
 _CURSORS = {Hiding.BLOCK: CursorKind.BLOCKED, Hiding.MUTE: CursorKind.MUTED}
 
 
-def _between(pairs: Iterable[tuple[int, int]]) -> Doc:
-    """Edges between any of the first and any of the second, either way."""
-    viewers, others = {viewer for viewer, _ in pairs}, {other for _, other in pairs}
+def _either_way(viewers: Iterable[int], others: Iterable[int]) -> Doc:
+    """Edges between any of the viewers and any of the others, either way."""
     theirs = {"_id.t": {"$in": [*others]}, "_id.o": {"$in": [*viewers]}}
     return {"$or": [theirs, {"_id.t": {"$in": [*viewers]}, "_id.o": {"$in": [*others]}, "_id.k": _BLOCK}]}
+
+
+def _between(pairs: Iterable[tuple[int, int]]) -> Doc:
+    return _either_way({viewer for viewer, _ in pairs}, {other for _, other in pairs})
 
 
 # By (viewer, other).
@@ -66,6 +71,13 @@ class Blocks:
         asked = set(pairs)
         return Look(self._mongo, _EDGES, [*asked], partial(_regards, asked))
 
+    def find_regards_of_many(
+        self, viewers: Collection[int], others: Collection[int]
+    ) -> Find[dict[tuple[int, int], Regard]]:
+        """`find_regards` of each of these viewers and each of the others, without a pair for each. Nobody shares it."""
+        made = partial(_regards, _Pairs({*viewers}, {*others}))
+        return Find(self._mongo, "blocks", _either_way(viewers, others), _TOLD, made)
+
     async def of_owner(self, owner_id: int, kind: Hiding, first: int, after: Key | None) -> list[Edge[int]]:
         """Up to `first` edges of (hidden person, since), newest first; `after` is exclusive."""
         query = edges_query("_id.o", owner_id, "_id.t", after) | {"_id.k": kind.value}
@@ -73,7 +85,18 @@ class Blocks:
         return [edge_of(doc, "t", _CURSORS[kind]) async for doc in cursor]
 
 
-def _regards(asked: set[tuple[int, int]], docs: Sequence[Doc]) -> dict[tuple[int, int], Regard]:
+@dataclass(frozen=True, slots=True)
+class _Pairs(Container[tuple[int, int]]):
+    """Every pair of a viewer and another."""
+
+    viewers: Collection[int]
+    others: Collection[int]
+
+    def __contains__(self, pair: Any) -> bool:
+        return pair[0] in self.viewers and pair[1] in self.others
+
+
+def _regards(asked: Container[tuple[int, int]], docs: Sequence[Doc]) -> dict[tuple[int, int], Regard]:
     found: dict[tuple[int, int], set[str]] = {}
     for doc in docs:
         owner, kind, target = doc["_id"]["o"], doc["_id"]["k"], doc["_id"]["t"]

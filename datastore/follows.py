@@ -1,13 +1,13 @@
 """Follows: unique edges from follower to author, and the two counters they move."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from datastore.errors import DomainError, ErrorCode
 from datastore.mongo import Doc, DuplicateKeyError, Mongo, aggregated
 from datastore.records import CursorKind, Edge, Key
-from datastore.together import Keyed, Look
+from datastore.together import Find, Keyed, Look
 
 # Followers are walked in batches of this size: 16 KB on the wire.
 WALK_BATCH = 1000
@@ -61,6 +61,16 @@ class Follows:
     def find_existing(self, pairs: Iterable[tuple[int, int]]) -> Look[set[tuple[int, int]]]:
         """`existing`, to be asked together with others."""
         return Look(self._mongo, _EDGES, [(author, follower) for follower, author in pairs], _pairs)
+
+    def find_followers_among(self, viewers: Mapping[int, Collection[int]]) -> Find[dict[int, set[int]]]:
+        """By author, those of their `viewers` who follow them; authors without one are left out. One round trip,
+        answered from the _id index alone."""
+        return Find(self._mongo, "follows", _among(viewers), {"_id": 1}, _by_author)
+
+    def count_followers_among(self, viewers: Mapping[int, Collection[int]]) -> Find[int]:
+        """How many there are of these in all: where that is everybody, no document is needed, of which a thousand cost
+        a driver 2 ms. Likewise."""
+        return Find(self._mongo, "follows", _among(viewers), {"_id": 0, "n": 1}, _count, counted=True)
 
     async def walk_followers(self, author_id: int) -> AsyncIterator[list[int]]:
         """Every follower of an author in batches, ascending by id. A follow made meanwhile may be missed: its own
@@ -130,6 +140,22 @@ class Follows:
 
 def _pairs(docs: Sequence[Doc]) -> set[tuple[int, int]]:
     return {(doc["_id"]["f"], doc["_id"]["a"]) for doc in docs}
+
+
+def _among(viewers: Mapping[int, Collection[int]]) -> Doc:
+    return {"_id": {"$in": [{"a": author, "f": viewer} for author, some in viewers.items() for viewer in some]}}
+
+
+def _by_author(docs: Sequence[Doc]) -> dict[int, set[int]]:
+    found: dict[int, set[int]] = {}
+    for doc in docs:
+        edge = doc["_id"]
+        found.setdefault(edge["a"], set()).add(edge["f"])
+    return found
+
+
+def _count(docs: Sequence[Doc]) -> int:
+    return docs[0]["n"] if docs else 0
 
 
 def _authors(docs: Sequence[Doc]) -> list[int]:

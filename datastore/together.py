@@ -53,7 +53,8 @@ class Asked(Generic[T]):
 @dataclass(frozen=True, slots=True, eq=False)
 class Find(Asked[T]):
     """What to ask of a collection, and what is made of the documents that come back. `sort` decides which index can
-    answer: a hint is possible for none but the first of several finds."""
+    answer: a hint is possible for none but the first of several finds. With `counted`, one document comes back, whose
+    `n` says how many there are, or none for none."""
 
     mongo: "Mongo"
     name: str
@@ -62,6 +63,7 @@ class Find(Asked[T]):
     made: Callable[[Sequence[Doc]], T]
     sort: Mapping[str, int] | None = None
     limit: int = 0
+    counted: bool = False
 
     @property
     def collection(self) -> Collection:
@@ -70,6 +72,8 @@ class Find(Asked[T]):
 
     async def read(self) -> list[Doc]:
         """The documents, by a round trip of its own."""
+        if self.counted:
+            return await aggregated(self.collection, self._chosen())
         cursor = self.collection.find(self.query, self.fields, batch_size=_DOCUMENTS_AT_ONCE)
         cursor = cursor.sort([*self.sort.items()]) if self.sort else cursor
         found: list[Doc] = await (cursor.limit(self.limit) if self.limit else cursor).to_list(None)
@@ -77,10 +81,13 @@ class Find(Asked[T]):
 
     def stages(self, number: int) -> list[Doc]:
         """The find as an aggregation whose documents say that they are of it."""
+        return [*self._chosen(), {"$project": {**self.fields, _OF: {"$literal": number}}}]
+
+    def _chosen(self) -> list[Doc]:
         found: list[Doc] = [{"$match": self.query}]
         found += [{"$sort": dict(self.sort)}] if self.sort else []
         found += [{"$limit": self.limit}] if self.limit else []
-        return [*found, {"$project": {**self.fields, _OF: {"$literal": number}}}]
+        return [*found, {"$count": "n"}] if self.counted else found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,12 +18,13 @@ from resolvers.context import Services
 ROUND_LIMIT = 1000
 # Events of one reader in a round, so that a backlog keeps nobody waiting and fits into the socket's buffer.
 EVENTS_AT_ONCE = 16
-# From the beginning of a round the next one gathers for so long: a lone event waits for nobody, and at 200 events a
-# second ten of them share their queries, which cost the process more than all else that is done for those events
-# together.
+# Where so many pairs a second are handed out, and above a moment's burst of half as many, the next round gathers for so
+# long from the beginning of one: at 200 events a second a dozen of them share their queries, which cost the process
+# more than all else that is done for those events together. Fewer wait for nobody.
+BUSY_A_SECOND = 100
 GATHER_SECONDS = 0.065
 # So many rounds wait for MongoDB side by side, on a machine where that takes longer than to gather the next one.
-ROUNDS_AT_ONCE = 4
+ROUNDS_AT_ONCE = 2
 
 # An event that could not be given at once, the position behind it, and what `give` said of it, if it was asked.
 Late = tuple[HomeTimelineEvent, str, Any]
@@ -51,15 +52,16 @@ class Taker(Protocol):
 
 class Listener:
     """One subscription: a reader that was started, and who takes its events. While it is busy, with a wait of its own,
-    rounds pass it over; and while one has events of it `in_hand`, so do the others, which keeps their order."""
+    rounds pass it over; and while one has events of it `in_hand`, so do the others, which keeps their order: whether
+    there is more is looked at `again` behind it."""
 
-    __slots__ = ("busy", "ended", "in_hand", "reader", "taker")
+    __slots__ = ("again", "busy", "ended", "in_hand", "reader", "taker")
 
     def __init__(self, reader: Reader, taker: Taker) -> None:
         self.reader, self.taker = reader, taker
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.busy: asyncio.Task[None] | None = None
-        self.in_hand = False
+        self.in_hand = self.again = False
 
     def fail(self, error: Exception) -> None:
         """It cannot go on."""
@@ -78,6 +80,8 @@ class Rounds:
         self._ready: dict[Listener, None] = {}
         self._working: asyncio.Task[None] | None = None
         self._under_way: set[asyncio.Task[None]] = set()
+        # A leaking bucket of pairs that were handed out, and when it was last looked at.
+        self._handed, self._looked = 0.0, 0.0
 
     async def serve(self, viewer_id: int, after: str | None, taker: Taker) -> None:
         """Give all that comes in a viewer's timeline behind `after`, in order, until cancelled. Raises what kept it
@@ -103,6 +107,9 @@ class Rounds:
                 await stop(listener.busy)
 
     def _wake(self, listener: Listener) -> None:
+        if listener.in_hand:
+            listener.again = True
+            return
         self._ready[listener] = None
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
@@ -113,13 +120,17 @@ class Rounds:
                 round_ = asyncio.create_task(self._round(taken))
                 self._under_way.add(round_)
                 round_.add_done_callback(self._under_way.discard)
-                await asyncio.sleep(GATHER_SECONDS)
-            if self._ready and self._is_full():
+                if self._is_busy(len(taken)):
+                    await asyncio.sleep(GATHER_SECONDS)
+            while len(self._under_way) >= ROUNDS_AT_ONCE:
                 await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
 
-    def _is_full(self) -> bool:
-        """Whether nothing can be taken before a round has ended."""
-        return len(self._under_way) >= ROUNDS_AT_ONCE or all(listener.in_hand for listener in self._ready)
+    def _is_busy(self, pairs: int) -> bool:
+        """Whether these, and those of the last second, are more than what is handed out one by one."""
+        now, before = asyncio.get_running_loop().time(), self._looked
+        left = max(self._handed - BUSY_A_SECOND * (now - before), 0)
+        self._handed, self._looked = min(left + pairs, BUSY_A_SECOND), now
+        return self._handed > BUSY_A_SECOND / 2
 
     async def _round(self, taken: Sequence[Taken]) -> None:
         try:
@@ -127,6 +138,9 @@ class Rounds:
         finally:
             for listener, _ in taken:
                 listener.in_hand = False
+                if listener.again and not listener.ended.done():
+                    listener.again = False
+                    self._wake(listener)
 
     def _take(self) -> list[Taken]:
         """What is at hand for those who can take it; for the others begin what they wait for."""
@@ -134,8 +148,6 @@ class Rounds:
         for listener in list(self._ready):
             if len(taken) >= ROUND_LIMIT:
                 break
-            if listener.in_hand:
-                continue  # it stays ready
             del self._ready[listener]
             if listener.busy:
                 continue  # whatever it is, it ends by waking
@@ -146,10 +158,10 @@ class Rounds:
             while count < EVENTS_AT_ONCE and (numbered := reader.take()):
                 taken.append((listener, numbered))
                 count += 1
-            listener.in_hand = count > 0
-            if count == EVENTS_AT_ONCE or (count and reader.stale):
+            if count:
+                listener.in_hand = True
                 # There may be more, or something to read on: behind what was taken.
-                self._ready[listener] = None
+                listener.again = count == EVENTS_AT_ONCE or reader.stale
             elif reader.stale:
                 self._busy(listener, reader.read_on)
         return taken
@@ -179,10 +191,7 @@ class Rounds:
                     late[listener] = [(event, position, begun)]
             except Exception as error:
                 listener.fail(error)
-        shown = {
-            said.entry_id for (_, (_, said)), event in zip(taken, events, strict=True) if said.kind == "+" and event
-        }
-        telemetry.note_ages(telemetry.ENTRIES_SHOWN, shown)
+        telemetry.note_ages(telemetry.ENTRIES_SHOWN, scene.shown)
         for listener, its in late.items():
             self._busy(listener, partial(listener.taker.give_slowly, its, scene))
 

@@ -1,6 +1,7 @@
 """Cursors: opaque positions in a list, typed by the list."""
 
 import base64
+import binascii
 import re
 from functools import lru_cache
 
@@ -11,6 +12,7 @@ from schema.globalid import KEPT, is_number, unpack
 # Two tokens of realtime.scripts.fresh_token, each perhaps with a place behind a dot; or nothing.
 _POSITION = re.compile(r"([0-9a-f]{1,32}(\.[0-9a-z]{1,8})?/[0-9a-f]{1,32}(\.[0-9a-z]{1,8})?)?")
 _LIVE = f"{CursorKind.LIVE}:".encode()
+_OF_URLS = bytes.maketrans(b"+/", b"-_")
 # How many integers a position in each list has.
 _PARTS = {
     CursorKind.HOME: 1,
@@ -57,7 +59,8 @@ def encode_live(token: str) -> str:
 
 def live(token: str) -> bytes:
     """The live cursor as it goes over the wire: one for each event and reader."""
-    return base64.urlsafe_b64encode(_LIVE + token.encode()).rstrip(b"=")
+    # As base64.urlsafe_b64encode, without two calls on the way.
+    return binascii.b2a_base64(_LIVE + token.encode(), newline=False).translate(_OF_URLS).rstrip(b"=")
 
 
 def decode_live(cursor: str | None) -> str | None:

@@ -125,7 +125,7 @@ async def test_one_trace_leads_from_the_mutation_to_the_socket_and_says_nothing(
     trace = [(service, span) for service, span in collector.spans.values() if span.trace_id == rounds[0].trace_id]
     names = {(service, span.name) for service, span in trace}
     assert {("perch-serve", "mongodb insert tweets"), ("perch-serve", "redis copies_read")} <= names
-    assert {("perch-work", "redis deliver x1"), ("perch-serve", "mongodb find tweets")} <= names
+    assert {("perch-work", "redis deliver x1"), ("perch-serve", "mongodb aggregate blocks")} <= names
     first: dict[str, int] = {}
     for _, span in trace:
         first[span.name] = min(first.get(span.name, span.start_time_unix_nano), span.start_time_unix_nano)

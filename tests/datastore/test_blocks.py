@@ -34,5 +34,7 @@ async def test_many_viewers_are_told_of_others_what_each_is_told_alone(mongo: Mo
     told = {pair: regard for found in each for pair, regard in found.items()}
     assert told == {pair: stands(*pair) for pair in pairs if stands(*pair) != NEUTRAL}
     assert told == await blocks.regards_between(pairs)
+    of_many = await blocks.find_regards_of_many(VIEWERS, OTHERS).alone()
+    assert told == {pair: regard for pair, regard in of_many.items() if pair in pairs}
     assert {*told.values()} > {Regard(blocks=True, mutes=False, blocked_by=False)}
     assert {*told} < {*pairs}

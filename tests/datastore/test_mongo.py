@@ -213,6 +213,11 @@ async def test_finds_that_go_together_are_each_answered_from_an_index_alone(mong
     cases: list[list[Asked[Any]]] = [
         [*entries.find_newest(ann, 21, None), follows.find_top_followees(bob)],
         [follows.find_existing(both), Blocks(mongo).find_regards(both), Likes(mongo).find_liked(bob, liked)],
+        [
+            follows.find_followers_among({bob: people[:20], ann: [bob]}),
+            follows.count_followers_among({bob: people[:20], ann: [bob]}),
+            Blocks(mongo).find_regards_of_many(people[:20], [ann, bob]),
+        ],
         [Retweets(mongo).find_retweeted(bob, liked)],
         # Of several people at once.
         [follows.find_top_followees(one) for one in people[:30]],

@@ -1,12 +1,15 @@
-"""Rounds give nothing to a client that has not read what it has, and lose nothing of what came meanwhile."""
+"""Rounds give nothing to a client that has not read what it has, and lose nothing of what came meanwhile; one that
+waits for its store keeps nobody waiting but those whose events it has."""
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import pytest
+
 from datastore.records import HomeTimelineEvent, TweetAdded
-from resolvers.audience import Scene
+from resolvers.audience import Asked, Audience, Scene
 from resolvers.rounds import Late, Rounds
 from schema import cursors, globalid
 from tests.perch import PATIENCE_SECONDS, Perch, Person
@@ -96,3 +99,63 @@ async def test_a_client_that_stops_within_a_round_has_the_rest_of_it_when_it_has
     client = Client(1)
     await served(perch, reader, after, client, len(expected))
     assert (client.taken, client.slowly) == (expected, 3)
+
+
+class Held(Audience):
+    """Answers only once it is let go, where these readers' events are among those asked about."""
+
+    def __init__(self, services: Any) -> None:
+        super().__init__(services)
+        self.held: set[int] = set()
+        self.reached, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def look(self, asked: Sequence[Asked]) -> tuple[list[HomeTimelineEvent | None], Scene]:
+        if self.held & {viewer for viewer, _ in asked}:
+            self.reached.set()
+            await self.let_go.wait()
+        return await super().look(asked)
+
+
+async def test_a_round_that_waits_keeps_no_other_readers_waiting_and_its_own_in_order(perch: Perch) -> None:
+    slow, author, after = await started(perch)
+    quick = await perch.person()
+    await quick.follow(author)
+    await perch.settle()
+    position = cursors.decode_live((await quick.home())["liveCursor"])
+    services: Any = perch.endpoint._services
+    rounds, slow_id, quick_id = Rounds(services), *(globalid.of_type(one.id, "User") for one in (slow, quick))
+    held = rounds._audience = Held(services)
+    held.held = {slow_id}
+    clients = Client(1000), Client(1000)
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(rounds.serve(slow_id, after, clients[0]))
+        expected = await posted(author, 1)
+        await held.reached.wait()
+        others = tasks.create_task(rounds.serve(quick_id, position, clients[1]))
+        expected += await posted(author, 2)
+        while len(clients[1].taken) < 3:
+            await asyncio.sleep(0.01)
+        assert clients[0].taken == []
+        held.let_go.set()
+        while len(clients[0].taken) < 3:
+            await asyncio.sleep(0.01)
+        serving.cancel()
+        others.cancel()
+    assert [client.taken for client in clients] == [expected, expected]
+
+
+async def test_few_events_wait_for_no_company(perch: Perch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resolvers.rounds.GATHER_SECONDS", 1000 * PATIENCE_SECONDS)
+    reader, author, after = await started(perch)
+    services: Any = perch.endpoint._services
+    client, expected = Client(1000), list[int]()
+    serving = asyncio.create_task(Rounds(services).serve(globalid.of_type(reader.id, "User"), after, client))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        for number in range(5):
+            expected += await posted(author, 1)
+            while len(client.taken) <= number:
+                await asyncio.sleep(0.01)
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
+    assert client.taken == expected
