@@ -23,8 +23,8 @@ class Joined(Generic[K, V]):
     is never older than its question.
 
     With `at_once`, a read waits some turns for more, so many are under way at most, and what comes meanwhile goes with
-    the next one; a read that
-    takes longer than `patience_seconds` holds up nobody any more. A read runs in the context that `context` gives.
+    the next one; one that takes longer than `patience_seconds` holds up nobody any more. A read runs in the context
+    that `context` gives.
     """
 
     def __init__(
