@@ -8,6 +8,7 @@ import pytest
 from datastore import ids
 from datastore.blocks import Blocks
 from datastore.follows import Follows
+from datastore.joined import TURNS
 from datastore.likes import Likes
 from datastore.mongo import Doc, Mongo, PyMongoError, is_outage, within
 from datastore.records import Hiding
@@ -130,9 +131,9 @@ async def test_a_slow_read_does_not_hold_up_those_who_ask_later(mongo: Mongo) ->
     asked: list[asyncio.Task[Any]] = []
     while len(asked) < BATCHES_AT_ONCE:
         asked.append(asyncio.create_task(slow(mongo, ann, 2_000).alone()))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-    await asyncio.sleep(0)
+        # Until it is under way.
+        for _ in range(TURNS + 3):
+            await asyncio.sleep(0)
     assert await Users(mongo).get(ann)
     assert not any(task.done() for task in asked)
     for task in asked:
