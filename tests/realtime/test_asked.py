@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from datastore import ids
-from datastore.joined import KEYS_AT_ONCE, Joined
+from datastore.joined import KEYS_AT_ONCE, TURNS, Joined
 from tests.realtime.conftest import House
 
 
@@ -92,6 +92,17 @@ async def test_of_many_questions_so_many_reads_are_under_way_and_the_rest_go_tog
     read.gate.set()
     assert await asyncio.gather(first, *others) == ["of 1", "of 1", "of 2", "of 3", "of 4"]
     assert read.asked == [[1], [1, 2, 3], [4]]
+
+
+async def test_where_one_read_goes_at_a_time_it_waits_some_turns_for_company() -> None:
+    read = Read()
+    joined = Joined(read, at_once=1)
+    first = asyncio.create_task(joined.get(1))
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+    second = joined.ask(2)
+    assert [await second, await first] == ["of 2", "of 1"]
+    assert read.asked == [[1, 2]]
 
 
 async def test_a_read_that_hangs_is_waited_for_by_those_alone_who_asked_for_it() -> None:
