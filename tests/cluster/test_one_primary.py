@@ -123,7 +123,8 @@ async def test_what_is_passed_over_is_noted_and_emptied_when_the_primary_answers
             next(n for n in range(1000) if slot_of(keys.timeline(n)) in slots[address]) for address in (hit, other)
         ]
         calls = [
-            ((keys.timeline(reader),), ("x", 10, 14, 10, 1000, "+", 7, 0, keys.tail(reader))) for reader in (held, kept)
+            ((keys.timeline(reader),), ("x", 10, 14, 10, 1000, "+", 7, "", keys.tail(reader)))
+            for reader in (held, kept)
         ]
         for reader in (held, kept):
             await redis.rpush(keys.timeline(reader), "floor:0")
@@ -200,7 +201,7 @@ async def test_an_entry_whose_reader_is_half_way_to_another_primary_is_not_half_
     slots = await servers.client.slots.of_each()
     reader = next(n for n in range(1000) if slot_of(keys.timeline(n)) in slots[home])
     timeline, presence, stream = keys.timeline(reader), keys.presence(reader), keys.reader_stream(reader)
-    push = [((timeline,), ("x", 10, 14, 10, 1000, "+", 7, 0, keys.tail(reader)))]
+    push = [((timeline,), ("x", 10, 14, 10, 1000, "+", 7, "", keys.tail(reader)))]
     await servers.redis.rpush(timeline, "floor:0")
     await servers.redis.hset(presence, "last", "a")
     move = Move(servers, slot_of(timeline), home, other)

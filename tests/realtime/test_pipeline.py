@@ -68,6 +68,16 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
     return events
 
 
+async def test_what_waits_in_several_partitions_is_handled_as_it_arrived(house: House, seen: list[Event]) -> None:
+    for number in range(1, 21):
+        fields: dict[Any, Any] = {"e": EventName.USER_CHANGED, "b": number, "s": number, "o": 0, "at": 0}
+        await house.redis.xadd(keys.events(number % PARTITIONS), fields, id=f"{number}-0")
+    async with running(worker(house)), asyncio.timeout(10):
+        while len(seen) < 20:
+            await asyncio.sleep(0.01)
+    assert [event.subject_id for event in seen] == list(range(1, 21))
+
+
 async def test_every_write_comes_out_once_and_in_order(house: House, seen: list[Event]) -> None:
     author, follower = house.people(2)
     async with running(relay(house), worker(house)):
