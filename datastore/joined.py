@@ -70,22 +70,28 @@ class Joined(Generic[K, V]):
 
     async def _take(self) -> None:
         """Read what waits then, or as much of it as goes at once."""
-        if self._at_once < inf:
-            for _ in range(TURNS):
-                await asyncio.sleep(0)
-        self._woken = False
-        keys = list(islice(self._waiting, self._keys_at_once))
-        taken = {key: self._waiting.pop(key) for key in keys}
-        self._wake()
-        # Who has left is asked for no longer.
-        asked = {key: some for key, some in taken.items() if not all(answer.done() for answer in some)}
         try:
+            # Who has left is asked for no longer.
+            taken = await self._gathered()
+            asked = {key: some for key, some in taken.items() if not all(answer.done() for answer in some)}
             if asked:
                 await self._answer(asked)
         finally:
             task = cast("asyncio.Task[None]", asyncio.current_task())
             self._reading.discard(task)
             self._pass_by(task)
+
+    async def _gathered(self) -> Waiting[K, V]:
+        try:
+            if self._at_once < inf:
+                for _ in range(TURNS):
+                    await asyncio.sleep(0)
+        finally:
+            self._woken = False
+        keys = list(islice(self._waiting, self._keys_at_once))
+        taken = {key: self._waiting.pop(key) for key in keys}
+        self._wake()
+        return taken
 
     def _pass_by(self, task: "asyncio.Task[None]") -> None:
         """Nobody waits for this read any more but those who asked for it."""

@@ -28,7 +28,7 @@ from tests.bench.fanout_cost import redis_cpu_seconds
 from tests.bench.machine import own_cpu_seconds, run, servers
 
 PULLED = (0, 5, 20, 50)
-CAPS = (50, 100, 200, 255, 400, 800)
+CAPS = (50, 100, 200, 400, 800, 2000)
 PAGES, ROUNDS = 60, 3
 TWEETS_EACH = 250
 FOLLOWEES = 100
