@@ -91,18 +91,20 @@ class _Actor:
 async def slow_likers(world: World, tweet: Tweet, between_seconds: float) -> AsyncIterator[None]:
     """People who like a tweet all the while, and whose counter moves so long after its edge: at each moment some of
     them are under way, never the same number for long."""
-    stop = asyncio.Event()
+    begun, stop = asyncio.Event(), asyncio.Event()
     people = iter(range(1_000_000, 2_000_000))
 
     async def like(offset: float) -> None:
         await asyncio.sleep(offset)
         while not stop.is_set():
             await world.mongo.likes.insert_one({"_id": {"t": tweet.id, "u": next(people)}, "at": ids.now_ms()})
+            begun.set()
             await asyncio.sleep(between_seconds)
             await world.mongo.tweets.update_one({"_id": tweet.id}, popularity.move("likes", 1, 1))
 
     tasks = [asyncio.create_task(like(between_seconds * n / 5)) for n in range(5)]
     try:
+        await begun.wait()
         yield
     finally:
         stop.set()

@@ -192,9 +192,9 @@ async def test_a_page_costs_the_same_number_of_commands_for_5_and_100_edges(perc
     # MongoDB: own tweets, own retweets and top users; follows, blocks and likes. No tweets, no people.
     # Redis: five scripts, with the commands in them: own live position, that of top users, the page, tweets, authors.
     assert costs == [(2, 18), (2, 18)]
-    # Without copies MongoDB is asked for the tweets and for the authors.
+    # Without copies MongoDB is asked for the tweets and for the authors; these may go with the follows.
     for first in (5, 100):
-        assert min([await cost(perch, reader, first, keys.COPIES) for _ in range(8)])[0] == 4
+        assert min([await cost(perch, reader, first, keys.COPIES) for _ in range(8)])[0] in (3, 4)
 
 
 async def test_a_live_cursor_is_two_scripts_beside_the_page_and_no_question_to_mongodb(perch: Perch) -> None:
