@@ -293,8 +293,8 @@ async def test_who_asks_for_the_first_page_at_one_moment_shares_the_script(
     monkeypatch.setattr(Scripts, "run", noted)
     found = await asyncio.gather(*(listed(house) for _ in range(20)), listed(house, first=1))
     assert found == [[tweet.id for tweet in reversed(tweets)]] * 20 + [[tweets[1].id]]
-    # One for each length of the page.
-    assert ran == ["top_page"] * 2
+    # One for each length of the page; the pipeline beside it runs others.
+    assert ran.count("top_page") == 2
 
 
 async def test_what_has_expired_goes_in_parts_and_holds_up_no_rebuild(house: House) -> None:
